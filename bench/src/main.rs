@@ -1,0 +1,3 @@
+//! The `wirebook-bench` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Who owns what, agreed: records, the machine, the ledger, batches, the validator.

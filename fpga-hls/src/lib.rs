@@ -1,0 +1,1 @@
+//! What matching means, once, and how it executes.

@@ -1,0 +1,1 @@
+//! The venue: sessions, risk, sequencer, journal, publisher, command line.

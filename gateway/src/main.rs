@@ -1,0 +1,3 @@
+//! The `wirebook` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! How bytes and cache lines move: rings, ports, cores. Knows no order.

@@ -1,0 +1,1 @@
+//! Whole-system tests: they drive the built binary as its users do.
