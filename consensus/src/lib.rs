@@ -1,1 +1,3 @@
 //! Who owns what, agreed: records, the machine, the ledger, batches, the validator.
+
+pub mod batch;
