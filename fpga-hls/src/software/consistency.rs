@@ -1,0 +1,55 @@
+//! What holds between commands: queues, ladders and orders tell the same story, and nothing crosses.
+
+use super::ladder::NONE;
+use super::{Band, NIL, Software};
+use crate::abi::Side;
+use crate::consistency::{Broken, require};
+
+/// Looks at everything; the cost is the size of the bands and of the slots.
+pub(super) fn check(twin: &Software) -> Result<(), Broken> {
+    let mut queued = 0;
+    for (instrument, band) in twin.bands.iter().enumerate() {
+        for tick in 0..band.ticks {
+            queued += level(twin, instrument, band, tick)?;
+        }
+        for side in Side::ALL {
+            let agrees = band.ladders[side as usize].agrees(&twin.words);
+            require(agrees, || format!("instrument {instrument} {side:?}: the levels of the ladder disagree"))?;
+        }
+        let [bids, asks] = band.ladders;
+        let (bid, ask) = (bids.best(&twin.words), asks.best(&twin.words));
+        let crossed = bid != NONE && ask != NONE && bid ^ bids.flip >= ask;
+        require(!crossed, || format!("instrument {instrument}: crossed, bid {} ask {ask}", bid ^ bids.flip))?;
+    }
+    let live = twin.orders.iter().filter(|order| order.leaves > 0).count();
+    require(live == queued, || format!("{live} orders are live, {queued} stand in queues"))
+}
+
+/// One tick's queue, forwards, with its links backwards; the number of its orders.
+fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<usize, Broken> {
+    let level = twin.levels[band.levels + tick as usize];
+    let [bid, ask] = Side::ALL.map(|side| {
+        let ladder = &band.ladders[side as usize];
+        ladder.has(&twin.words, tick ^ ladder.flip)
+    });
+    let here = || format!("instrument {instrument} tick {tick}");
+    require(!(bid && ask), || format!("{}: bids and asks", here()))?;
+    require((bid || ask) == (level.head != NIL), || format!("{}: the ladder and {level:?} disagree", here()))?;
+    let side = if bid { Side::Buy } else { Side::Sell };
+    let (mut count, mut prev, mut slot) = (0, NIL, level.head);
+    while slot != NIL {
+        require((slot as usize) < twin.orders.len(), || format!("{}: slot {slot} does not exist", here()))?;
+        let order = &twin.orders[slot as usize];
+        let right = order.prev == prev
+            && order.leaves > 0
+            && order.leaves <= twin.limits.max_qty
+            && (order.tick(), order.side()) == (tick, side)
+            && usize::from(twin.tags[slot as usize].instrument) == instrument;
+        require(right, || format!("{} {side:?}: slot {slot} after {prev} is {order:?}", here()))?;
+        count += 1;
+        require(count <= twin.orders.len(), || format!("{}: the queue is a circle", here()))?;
+        (prev, slot) = (slot, order.next);
+    }
+    require(level.tail == prev, || format!("{}: the tail is {}, not {prev}", here(), level.tail))?;
+    Ok(count)
+}
