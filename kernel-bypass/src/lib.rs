@@ -1,1 +1,10 @@
 //! How bytes and cache lines move: rings, ports, cores. Knows no order.
+//!
+//! - [`ring`]: the single-producer single-consumer ring of 32-byte beats, and one of byte messages.
+//! - [`cpu`]: cores, wait strategies, clocks.
+//!
+//! Everything here is static dispatch on the hot path, allocates only at start, and makes at most one system call per burst and
+//! direction. Linux only.
+
+pub mod cpu;
+pub mod ring;
