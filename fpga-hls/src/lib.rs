@@ -3,16 +3,19 @@
 //! - [`abi`]: the beats, their limits and capability bits: the only source of every constant.
 //! - [`Matcher`] and [`Twin`]: the contract of everything that matches.
 //! - [`Reference`]: plain and obviously right, for tests and oracles. [`Software`]: the fast twin.
+//! - [`Queued`]: a twin behind the stream of beats.
 //! - [`flow`]: order files, the offline matcher, seeded generators.
 
 pub mod abi;
 mod consistency;
 pub mod flow;
 mod matcher;
+mod queued;
 mod reference;
 mod software;
 
 pub use consistency::Broken;
+pub use queued::Queued;
 pub use reference::{Fault, Reference};
 pub use software::Software;
 

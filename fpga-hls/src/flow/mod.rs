@@ -3,10 +3,16 @@
 //! What makes flow or reads it, for tests, demo, simulator and bench alike. Nothing here is on the hot path, and nothing
 //! here decides what matching means: orders become beats, a twin answers.
 
+pub mod band;
 mod csv;
 pub mod fills;
+pub mod offline;
 pub mod orders;
+pub mod random;
 
+pub use band::{Band, BandError, Survey};
 pub use csv::{CsvError, FieldError};
 pub use fills::{FILLS_HEADER, Fill, FillsReader, FillsWriter};
+pub use offline::{FlowError, Offline, OrderState, Refused, Summary, match_orders};
 pub use orders::{ORDERS_HEADER, Op, OrderLine, OrdersReader, OrdersWriter};
+pub use random::Random;
