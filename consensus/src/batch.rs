@@ -98,9 +98,7 @@ pub enum BatchError {
         found: usize,
     },
     /// More records than a batch can carry.
-    #[error(
-        "{found} bytes of records; one batch carries at most {MAX_RECORD_BYTES}: seal runs earlier"
-    )]
+    #[error("{found} bytes of records; one batch carries at most {MAX_RECORD_BYTES}: seal runs earlier")]
     TooLarge {
         /// Bytes of records.
         found: usize,
@@ -135,9 +133,7 @@ pub enum BatchError {
         last: u64,
     },
     /// The digest in the trailer is not that of the bytes before it.
-    #[error(
-        "batch {number}: its bytes do not have the digest that it carries: damaged on the way or on disk"
-    )]
+    #[error("batch {number}: its bytes do not have the digest that it carries: damaged on the way or on disk")]
     Digest {
         /// The number that the header claims.
         number: u64,
@@ -166,9 +162,7 @@ impl Batch {
     pub fn seal(header: Header, records: &[u8], key: &SigningKey) -> Result<Self, BatchError> {
         header.check()?;
         if records.len() > MAX_RECORD_BYTES {
-            return Err(BatchError::TooLarge {
-                found: records.len(),
-            });
+            return Err(BatchError::TooLarge { found: records.len() });
         }
         let mut bytes = Vec::with_capacity(HEADER_BYTES + records.len() + TRAILER_BYTES);
         header.write(records.len() as u32, &mut bytes);
@@ -177,11 +171,7 @@ impl Batch {
         bytes.extend_from_slice(&digest);
         bytes.extend_from_slice(&key.sign(&signed_message(&digest)).to_bytes());
         assert_eq!(bytes.len(), HEADER_BYTES + records.len() + TRAILER_BYTES);
-        Ok(Self {
-            header,
-            digest,
-            bytes: bytes.into(),
-        })
+        Ok(Self { header, digest, bytes: bytes.into() })
     }
 
     /// Reads a batch that fills `bytes` exactly; checks all but the signature.
@@ -191,36 +181,22 @@ impl Batch {
     pub fn decode(bytes: &[u8]) -> Result<Self, BatchError> {
         let smallest = HEADER_BYTES + TRAILER_BYTES;
         if bytes.len() < smallest {
-            return Err(BatchError::Length {
-                expected: smallest,
-                found: bytes.len(),
-            });
+            return Err(BatchError::Length { expected: smallest, found: bytes.len() });
         }
         let (header, record_bytes) = Header::read(bytes)?;
         if record_bytes > MAX_RECORD_BYTES {
-            return Err(BatchError::TooLarge {
-                found: record_bytes,
-            });
+            return Err(BatchError::TooLarge { found: record_bytes });
         }
         if bytes.len() != smallest + record_bytes {
-            return Err(BatchError::Length {
-                expected: smallest + record_bytes,
-                found: bytes.len(),
-            });
+            return Err(BatchError::Length { expected: smallest + record_bytes, found: bytes.len() });
         }
         header.check()?;
         let (body, trailer) = bytes.split_at(HEADER_BYTES + record_bytes);
         let digest: Digest32 = blake3::hash(body).into();
         if trailer[..DIGEST_BYTES] != digest {
-            return Err(BatchError::Digest {
-                number: header.number,
-            });
+            return Err(BatchError::Digest { number: header.number });
         }
-        Ok(Self {
-            header,
-            digest,
-            bytes: bytes.into(),
-        })
+        Ok(Self { header, digest, bytes: bytes.into() })
     }
 
     /// Checks that `key`, the gateway's, signed this batch.
@@ -230,9 +206,7 @@ impl Batch {
     pub fn verify_signature(&self, key: &VerifyingKey) -> Result<(), BatchError> {
         let signature = Signature::from_bytes(self.signature());
         key.verify_strict(&signed_message(&self.digest), &signature)
-            .map_err(|_| BatchError::Signature {
-                number: self.header.number,
-            })
+            .map_err(|_| BatchError::Signature { number: self.header.number })
     }
 
     /// What the batch claims.
@@ -262,21 +236,14 @@ impl Batch {
 
     /// The gateway's signature.
     pub fn signature(&self) -> &[u8; SIGNATURE_BYTES] {
-        self.bytes
-            .last_chunk()
-            .expect("every batch ends with a signature")
+        self.bytes.last_chunk().expect("every batch ends with a signature")
     }
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digest = blake3::Hash::from(self.digest).to_hex();
-        write!(
-            f,
-            "Batch {{ {:?}, digest: {digest}, bytes: {} }}",
-            self.header,
-            self.bytes.len()
-        )
+        write!(f, "Batch {{ {:?}, digest: {digest}, bytes: {} }}", self.header, self.bytes.len())
     }
 }
 
@@ -287,10 +254,7 @@ impl Header {
             return Err(BatchError::Number);
         }
         if self.first_seq > self.last_seq {
-            return Err(BatchError::Range {
-                first: self.first_seq,
-                last: self.last_seq,
-            });
+            return Err(BatchError::Range { first: self.first_seq, last: self.last_seq });
         }
         Ok(())
     }
@@ -304,12 +268,7 @@ impl Header {
         out.extend_from_slice(&self.last_seq.to_le_bytes());
         out.extend_from_slice(&record_bytes.to_le_bytes());
         out.extend_from_slice(&0u32.to_le_bytes());
-        for digest in [
-            &self.previous,
-            &self.events,
-            &self.previous_root,
-            &self.next_root,
-        ] {
+        for digest in [&self.previous, &self.events, &self.previous_root, &self.next_root] {
             out.extend_from_slice(digest);
         }
         assert_eq!(out.len(), HEADER_BYTES);
@@ -354,11 +313,7 @@ impl Header {
 pub fn continues(last_seq: u64, first_seq: u64) -> bool {
     let counter = first_seq & ((1 << SEQ_COUNTER_BITS) - 1);
     let (epoch, last_epoch) = (first_seq >> SEQ_COUNTER_BITS, last_seq >> SEQ_COUNTER_BITS);
-    if epoch == last_epoch {
-        last_seq.checked_add(1) == Some(first_seq)
-    } else {
-        epoch > last_epoch && counter == 1
-    }
+    if epoch == last_epoch { last_seq.checked_add(1) == Some(first_seq) } else { epoch > last_epoch && counter == 1 }
 }
 
 fn signed_message(digest: &Digest32) -> [u8; SIGNATURE_CONTEXT.len() + DIGEST_BYTES] {
@@ -375,10 +330,8 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
-        let (piece, rest) = self
-            .bytes
-            .split_first_chunk::<N>()
-            .expect("the caller has checked the length of the header");
+        let (piece, rest) =
+            self.bytes.split_first_chunk::<N>().expect("the caller has checked the length of the header");
         self.bytes = rest;
         *piece
     }

@@ -1,3 +1,4 @@
 //! Who owns what, agreed: records, the machine, the ledger, batches, the validator.
 
 pub mod batch;
+pub mod validator;

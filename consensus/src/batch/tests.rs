@@ -32,8 +32,7 @@ fn a_batch_reads_back_as_it_was_sealed() {
     assert_eq!(read.header(), &header(9));
     assert_eq!(read.records(), b"records of some run");
     assert_eq!(read.number(), 9);
-    read.verify_signature(&key().verifying_key())
-        .expect("its own signature");
+    read.verify_signature(&key().verifying_key()).expect("its own signature");
 }
 
 /// The layout is what the module comment says: fields at their offsets, digest and signature behind the records.
@@ -66,10 +65,9 @@ fn every_flipped_byte_is_refused() {
             let mut bytes = sealed.as_bytes().to_vec();
             bytes[offset] ^= mask;
             match Batch::decode(&bytes) {
-                Err(_) => assert!(
-                    offset < bytes.len() - SIGNATURE_BYTES,
-                    "offset {offset} is not covered by the digest"
-                ),
+                Err(_) => {
+                    assert!(offset < bytes.len() - SIGNATURE_BYTES, "offset {offset} is not covered by the digest")
+                }
                 Ok(read) => {
                     by_signature += 1;
                     assert_eq!(
@@ -81,22 +79,14 @@ fn every_flipped_byte_is_refused() {
             }
         }
     }
-    assert_eq!(
-        by_signature,
-        SIGNATURE_BYTES * 3,
-        "only the signature itself may get past decode"
-    );
+    assert_eq!(by_signature, SIGNATURE_BYTES * 3, "only the signature itself may get past decode");
 }
 
 #[test]
 fn a_batch_of_another_key_is_refused() {
-    let forged =
-        Batch::seal(header(9), b"records", &SigningKey::from_bytes(&[8; 32])).expect("well formed");
+    let forged = Batch::seal(header(9), b"records", &SigningKey::from_bytes(&[8; 32])).expect("well formed");
     let read = Batch::decode(forged.as_bytes()).expect("well formed");
-    assert_eq!(
-        read.verify_signature(&key().verifying_key()),
-        Err(BatchError::Signature { number: 9 })
-    );
+    assert_eq!(read.verify_signature(&key().verifying_key()), Err(BatchError::Signature { number: 9 }));
 }
 
 /// A signature of the bare digest, as another part of the system might make one, does not count.
@@ -107,66 +97,33 @@ fn the_signature_is_bound_to_its_context() {
     let bare = key().sign(&bytes[end - DIGEST_BYTES..end]).to_bytes();
     bytes[end..].copy_from_slice(&bare);
     let read = Batch::decode(&bytes).expect("well formed");
-    assert_eq!(
-        read.verify_signature(&key().verifying_key()),
-        Err(BatchError::Signature { number: 9 })
-    );
+    assert_eq!(read.verify_signature(&key().verifying_key()), Err(BatchError::Signature { number: 9 }));
 }
 
 #[test]
 fn sizes_are_bounded() {
     let full = batch(&vec![5; MAX_RECORD_BYTES]);
     assert_eq!(full.as_bytes().len(), MAX_BATCH_BYTES);
-    assert_eq!(
-        Batch::decode(full.as_bytes())
-            .expect("as large as it may be")
-            .records()
-            .len(),
-        MAX_RECORD_BYTES
-    );
+    assert_eq!(Batch::decode(full.as_bytes()).expect("as large as it may be").records().len(), MAX_RECORD_BYTES);
     let over = MAX_RECORD_BYTES + 1;
-    assert_eq!(
-        Batch::seal(header(1), &vec![5; over], &key()),
-        Err(BatchError::TooLarge { found: over })
-    );
+    assert_eq!(Batch::seal(header(1), &vec![5; over], &key()), Err(BatchError::TooLarge { found: over }));
     // A length field that asks for more is refused before anything of that size is looked at.
     let mut bytes = batch(b"r").as_bytes().to_vec();
     bytes[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert_eq!(
-        Batch::decode(&bytes),
-        Err(BatchError::TooLarge {
-            found: u32::MAX as usize
-        })
-    );
+    assert_eq!(Batch::decode(&bytes), Err(BatchError::TooLarge { found: u32::MAX as usize }));
 }
 
 #[test]
 fn what_no_gateway_may_seal_is_refused() {
     assert_eq!(Batch::seal(header(0), b"", &key()), Err(BatchError::Number));
-    let backwards = Header {
-        first_seq: 5,
-        last_seq: 4,
-        ..header(1)
-    };
-    assert_eq!(
-        Batch::seal(backwards, b"", &key()),
-        Err(BatchError::Range { first: 5, last: 4 })
-    );
+    let backwards = Header { first_seq: 5, last_seq: 4, ..header(1) };
+    assert_eq!(Batch::seal(backwards, b"", &key()), Err(BatchError::Range { first: 5, last: 4 }));
     let sealed = batch(b"records");
     let longer = [sealed.as_bytes(), b"x"].concat();
-    assert!(matches!(
-        Batch::decode(&longer),
-        Err(BatchError::Length { .. })
-    ));
+    assert!(matches!(Batch::decode(&longer), Err(BatchError::Length { .. })));
     let cut = &sealed.as_bytes()[..sealed.as_bytes().len() - 1];
     assert!(matches!(Batch::decode(cut), Err(BatchError::Length { .. })));
-    assert_eq!(
-        Batch::decode(b""),
-        Err(BatchError::Length {
-            expected: HEADER_BYTES + TRAILER_BYTES,
-            found: 0
-        })
-    );
+    assert_eq!(Batch::decode(b""), Err(BatchError::Length { expected: HEADER_BYTES + TRAILER_BYTES, found: 0 }));
 }
 
 #[test]
@@ -174,19 +131,9 @@ fn runs_follow_one_another_within_and_across_epochs() {
     let seq = |epoch: u64, counter: u64| epoch << SEQ_COUNTER_BITS | counter;
     assert!(continues(seq(1, 7), seq(1, 8)));
     assert!(continues(seq(1, 7), seq(2, 1)));
-    assert!(
-        continues(seq(1, 7), seq(4, 1)),
-        "epochs without a batch are skipped"
-    );
+    assert!(continues(seq(1, 7), seq(4, 1)), "epochs without a batch are skipped");
     assert!(continues(0, seq(1, 1)), "the first run of all");
-    for wrong in [
-        seq(1, 7),
-        seq(1, 9),
-        seq(2, 2),
-        seq(2, 0),
-        seq(0, 8),
-        seq(0, 1),
-    ] {
+    for wrong in [seq(1, 7), seq(1, 9), seq(2, 2), seq(2, 0), seq(0, 8), seq(0, 1)] {
         assert!(!continues(seq(1, 7), wrong), "{wrong:#x}");
     }
     assert!(!continues(u64::MAX, u64::MAX));
