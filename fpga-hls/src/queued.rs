@@ -5,7 +5,7 @@
 //! for that worst is what [`Matcher::submit`] waits for: it takes a command only when everything that it could answer
 //! fits, and so never has to stop halfway or to drop an event.
 
-use crate::abi::{Capabilities, Command, Event, EventKind, Limits, NO_SLOT, Reason};
+use crate::abi::{Capabilities, Command, Event, Limits};
 use crate::matcher::{Matcher, Twin};
 
 /// Events of a command besides those of makers: `replaced`, and the taker's `rested` or `cancelled`.
@@ -13,20 +13,6 @@ const TAKER_EVENTS: usize = 2;
 
 /// Commands of ordinary size that fit besides the worst one, so that a burst is not taken one by one.
 const BURST: usize = 1024;
-
-/// What an unused place of the queue holds; never handed out.
-const BLANK: Event = Event {
-    seq: 0,
-    taker: 0,
-    maker: NO_SLOT,
-    tick: 0,
-    qty: 0,
-    index: 0,
-    kind: EventKind::Done,
-    reason: Reason::None,
-    freed: 0,
-    last: false,
-};
 
 /// A twin with a queue of events.
 #[derive(Clone, Debug)]
@@ -51,7 +37,7 @@ impl<T: Twin> Queued<T> {
     /// A queue for a twin that may hold a book already.
     pub fn over(twin: T) -> Self {
         let worst = twin.limits().slots as usize + TAKER_EVENTS;
-        let queue = vec![BLANK; worst + BURST].into_boxed_slice();
+        let queue = vec![Event::BLANK; worst + BURST].into_boxed_slice();
         Self { twin, queue, head: 0, len: 0, worst, most_waiting: 0 }
     }
 
@@ -139,7 +125,7 @@ mod tests {
     fn a_sweep_of_every_slot_fits_wherever_the_queue_stands() {
         for offset in 0..SLOTS as usize {
             let mut matcher = Queued::<Software>::new(Limits::single(16, SLOTS));
-            let mut event = [BLANK; 1];
+            let mut event = [Event::BLANK; 1];
             let nops = vec![Command::default(); BURST + offset];
             for nop in &nops {
                 assert_eq!(matcher.submit(std::slice::from_ref(nop)), 1);
@@ -148,7 +134,7 @@ mod tests {
             let makers: Vec<Command> = (0..SLOTS - 1).map(|slot| order(slot, Side::Sell, 5, 1)).collect();
             assert_eq!(matcher.submit(&makers), makers.len());
             assert_eq!(matcher.submit(&[order(SLOTS - 1, Side::Buy, 5, SLOTS)]), 1);
-            let mut events = vec![BLANK; 1000];
+            let mut events = vec![Event::BLANK; 1000];
             assert_eq!(matcher.poll(&mut events), 63 + 64);
             assert!(
                 events[63..126].iter().enumerate().all(|(at, e)| e.kind == EventKind::Fill && e.index == at as u32)
@@ -165,10 +151,10 @@ mod tests {
         let taken = matcher.submit(&nops);
         assert_eq!(taken, BURST + 1, "the last is taken when the worst just fits");
         assert_eq!(matcher.submit(&nops[taken..]), 0);
-        let mut event = [BLANK; 1];
+        let mut event = [Event::BLANK; 1];
         assert_eq!(matcher.poll(&mut event), 1);
         assert_eq!(matcher.submit(&nops[taken..]), 1);
-        let mut events = vec![BLANK; 5000];
+        let mut events = vec![Event::BLANK; 5000];
         let polled = matcher.poll(&mut events);
         assert!(events[..polled].iter().map(|e| e.seq).eq(1..=taken as u64));
         assert_eq!(matcher.most_waiting(), BURST + 1);

@@ -358,6 +358,20 @@ pub struct Event {
 }
 
 impl Event {
+    /// What an unused place of a buffer holds; no matcher answers it.
+    pub const BLANK: Self = Self {
+        seq: 0,
+        taker: 0,
+        maker: NO_SLOT,
+        tick: 0,
+        qty: 0,
+        index: 0,
+        kind: EventKind::Done,
+        reason: Reason::None,
+        freed: 0,
+        last: false,
+    };
+
     /// Whether the maker's slot is free now.
     #[inline]
     pub const fn maker_free(&self) -> bool {
