@@ -110,7 +110,8 @@ impl<T: Twin> Matcher for Queued<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::{Kind, Side, TimeInForce};
+
+    use crate::abi::{EventKind, Kind, Side, TimeInForce};
     use crate::software::Software;
 
     const SLOTS: u32 = 64;
