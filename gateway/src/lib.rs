@@ -1,1 +1,3 @@
 //! The venue: sessions, risk, sequencer, journal, publisher, command line.
+
+pub mod session;
