@@ -1,3 +1,4 @@
 //! The venue: sessions, risk, sequencer, journal, publisher, command line.
 
+pub mod cli;
 pub mod session;

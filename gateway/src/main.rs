@@ -1,3 +1,7 @@
 //! The `wirebook` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wirebook::cli::run()
+}
