@@ -3,14 +3,20 @@
 //! What makes flow or reads it, for tests, demo, simulator and bench alike. Nothing here is on the hot path, and nothing
 //! here decides what matching means: orders become beats, a twin answers.
 
+pub mod audit;
 pub mod band;
+pub mod beats;
+pub mod coverage;
 mod csv;
 pub mod fills;
 pub mod offline;
 pub mod orders;
 pub mod random;
 
+pub use audit::{Audit, Violation};
 pub use band::{Band, BandError, Survey};
+pub use beats::{Beats, Mix};
+pub use coverage::Coverage;
 pub use csv::{CsvError, FieldError};
 pub use fills::{FILLS_HEADER, Fill, FillsReader, FillsWriter};
 pub use offline::{FlowError, Offline, OrderState, Refused, Summary, match_orders};
