@@ -1,6 +1,7 @@
 //! How bytes and cache lines move: rings, ports, cores. Knows no order.
 //!
 //! - [`ring`]: the single-producer single-consumer ring of 32-byte beats, and one of byte messages.
+//! - [`stream`]: byte streams between the venue and its clients, behind one polled trait.
 //! - [`cpu`]: cores, wait strategies, clocks.
 //!
 //! Everything here is static dispatch on the hot path, allocates only at start, and makes at most one system call per burst and
@@ -8,3 +9,4 @@
 
 pub mod cpu;
 pub mod ring;
+pub mod stream;

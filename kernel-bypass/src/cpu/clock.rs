@@ -28,11 +28,7 @@ impl Tsc {
     /// Measures the counter's rate against the system's clock; takes 20 ms.
     pub fn calibrate() -> Self {
         let start = Instant::now();
-        let fallback = Self {
-            scale: 1 << SHIFT,
-            invariant: false,
-            start,
-        };
+        let fallback = Self { scale: 1 << SHIFT, invariant: false, start };
         if !is_invariant() {
             return fallback;
         }
@@ -44,11 +40,9 @@ impl Tsc {
         let scale = (nanos << SHIFT).checked_div(ticks).unwrap_or(0);
         match u64::try_from(scale) {
             // From 62 MHz to 16 THz: anything else is no time stamp counter.
-            Ok(scale) if scale > 1 << (SHIFT - 14) && scale < 1 << (SHIFT + 4) => Self {
-                scale,
-                invariant: true,
-                start,
-            },
+            Ok(scale) if scale > 1 << (SHIFT - 14) && scale < 1 << (SHIFT + 4) => {
+                Self { scale, invariant: true, start }
+            }
             _ => fallback,
         }
     }
@@ -147,9 +141,7 @@ impl UtcClock {
         // Before 1970 reads as 1970; after 2554 the clock stands still.
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| {
-                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-            });
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         self.last_ns = self.last_ns.max(now);
         self.last_ns
     }

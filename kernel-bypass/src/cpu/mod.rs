@@ -14,7 +14,6 @@ mod tests;
 
 pub use clock::{Tsc, UtcClock};
 pub use place::{
-    CpuError, FIFO_PRIORITIES, Placement, Warning, allowed_cores, latency_warnings, pin_current,
-    place_current, spawn,
+    CpuError, FIFO_PRIORITIES, Placement, Warning, allowed_cores, latency_warnings, pin_current, place_current, spawn,
 };
 pub use wait::{DEFAULT_PARK, Idle, ParseWaitError, WaitStrategy};

@@ -70,13 +70,7 @@ pub enum CpuError {
 pub fn allowed_cores() -> Vec<usize> {
     static CORES: OnceLock<Vec<usize>> = OnceLock::new();
     CORES
-        .get_or_init(|| {
-            core_affinity::get_core_ids()
-                .unwrap_or_default()
-                .into_iter()
-                .map(|core| core.id)
-                .collect()
-        })
+        .get_or_init(|| core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect())
         .clone()
 }
 
@@ -92,10 +86,7 @@ pub fn pin_current(core: usize) -> Result<(), CpuError> {
     if core_affinity::set_for_current(CoreId { id: core }) {
         Ok(())
     } else {
-        Err(CpuError::System {
-            action: "pin a thread",
-            source: io::Error::last_os_error(),
-        })
+        Err(CpuError::System { action: "pin a thread", source: io::Error::last_os_error() })
     }
 }
 
@@ -146,15 +137,9 @@ pub fn spawn<T: Send + 'static>(
             }
             f()
         })
-        .map_err(|source| CpuError::System {
-            action: "spawn a thread",
-            source,
-        })?;
+        .map_err(|source| CpuError::System { action: "spawn a thread", source })?;
     let warnings = told.recv().unwrap_or_else(|_| {
-        Err(CpuError::System {
-            action: "place a thread",
-            source: io::Error::other("it ended before it was placed"),
-        })
+        Err(CpuError::System { action: "place a thread", source: io::Error::other("it ended before it was placed") })
     })?;
     Ok((handle, warnings))
 }
@@ -188,9 +173,7 @@ pub fn latency_warnings(cores: &[usize]) -> Vec<Warning> {
         let siblings = read(&format!("{cpu}/topology/thread_siblings_list"));
         for &other in cores.iter().filter(|&&other| other > core) {
             if in_list(&siblings, other) {
-                warn(format!(
-                    "cores {core} and {other} are threads of one core: use one of them"
-                ));
+                warn(format!("cores {core} and {other} are threads of one core: use one of them"));
             }
         }
     }
@@ -199,18 +182,14 @@ pub fn latency_warnings(cores: &[usize]) -> Vec<Warning> {
     }
     let clock = read("/sys/devices/system/clocksource/clocksource0/current_clocksource");
     if !clock.is_empty() && clock != "tsc" && clock != "kvm-clock" {
-        warn(format!(
-            "the clock source is {clock}: reading the time is a system call; `tsc` is faster"
-        ));
+        warn(format!("the clock source is {clock}: reading the time is a system call; `tsc` is faster"));
     }
     warnings
 }
 
 /// A one-line file; empty where the machine does not have it.
 fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(path))
-        .map(|text| text.trim().to_string())
-        .unwrap_or_default()
+    std::fs::read_to_string(Path::new(path)).map(|text| text.trim().to_string()).unwrap_or_default()
 }
 
 /// Whether a list like `0-3,8` holds `core`.
@@ -246,10 +225,7 @@ fn check(placement: Placement) -> Result<(), CpuError> {
 fn unpin_current(cores: &[usize]) -> Result<(), CpuError> {
     // SAFETY: a cpu_set_t is plain bits, for which zero is the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    for &core in cores
-        .iter()
-        .filter(|&&core| core < libc::CPU_SETSIZE as usize)
-    {
+    for &core in cores.iter().filter(|&&core| core < libc::CPU_SETSIZE as usize) {
         // SAFETY: `core` is within the set.
         unsafe { libc::CPU_SET(core, &mut set) };
     }
@@ -266,9 +242,7 @@ fn set_ordinary_scheduler() -> Result<(), CpuError> {
 }
 
 fn set_fifo(priority: u8) -> io::Result<()> {
-    let parameter = libc::sched_param {
-        sched_priority: i32::from(priority),
-    };
+    let parameter = libc::sched_param { sched_priority: i32::from(priority) };
     let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: a valid parameter; 0 is the calling thread.
     match unsafe { libc::sched_setscheduler(0, policy, &parameter) } {
@@ -281,10 +255,7 @@ fn system(result: libc::c_int, action: &'static str) -> Result<(), CpuError> {
     if result == 0 {
         return Ok(());
     }
-    Err(CpuError::System {
-        action,
-        source: io::Error::last_os_error(),
-    })
+    Err(CpuError::System { action, source: io::Error::last_os_error() })
 }
 
 #[cfg(test)]

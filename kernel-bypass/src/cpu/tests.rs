@@ -18,10 +18,7 @@ fn placed() -> (BTreeSet<usize>, String) {
 fn a_child_of_a_pinned_thread_is_not_pinned() {
     let all: BTreeSet<usize> = allowed_cores().into_iter().collect();
     let core = allowed_cores()[0];
-    let pinned = Placement {
-        core: Some(core),
-        fifo: None,
-    };
+    let pinned = Placement { core: Some(core), fifo: None };
     let (parent, warnings) = spawn("parent", pinned, move || {
         let (mine, _) = placed();
         let (child, _) = spawn("child", Placement::default(), placed).unwrap();
@@ -37,10 +34,7 @@ fn a_child_of_a_pinned_thread_is_not_pinned() {
 #[test]
 fn real_time_is_had_or_warned_of_and_never_inherited() {
     const FIFO: &str = "1";
-    let placement = Placement {
-        core: None,
-        fifo: Some(1),
-    };
+    let placement = Placement { core: None, fifo: Some(1) };
     let (thread, warnings) = spawn("real-time", placement, || {
         let (_, mine) = placed();
         // Not by `spawn`: the scheduler resets it by itself.
@@ -52,29 +46,17 @@ fn real_time_is_had_or_warned_of_and_never_inherited() {
     assert_eq!(mine == FIFO, warnings.is_empty(), "{mine} {warnings:?}");
     assert_ne!(child, FIFO);
     for warning in warnings {
-        assert!(
-            warning.to_string().contains("real-time priority 1"),
-            "{warning}"
-        );
+        assert!(warning.to_string().contains("real-time priority 1"), "{warning}");
     }
 }
 
 #[test]
 fn placements_that_make_no_sense_are_refused_and_nothing_runs() {
-    let nowhere = Placement {
-        core: Some(100_000),
-        fifo: None,
-    };
+    let nowhere = Placement { core: Some(100_000), fifo: None };
     let error = spawn("nowhere", nowhere, || unreachable!()).err().unwrap();
     assert!(error.to_string().contains("core 100000"), "{error}");
-    let shrill = Placement {
-        core: None,
-        fifo: Some(100),
-    };
-    assert!(matches!(
-        place_current(shrill),
-        Err(CpuError::Priority(100))
-    ));
+    let shrill = Placement { core: None, fifo: Some(100) };
+    assert!(matches!(place_current(shrill), Err(CpuError::Priority(100))));
     assert!(pin_current(100_000).is_err());
 }
 
@@ -82,11 +64,7 @@ fn placements_that_make_no_sense_are_refused_and_nothing_runs() {
 fn more_loops_than_cores_is_warned_of() {
     let cores = allowed_cores();
     let warnings = latency_warnings(&cores);
-    assert!(
-        warnings
-            .iter()
-            .any(|warning| warning.0.contains("leave none for the system"))
-    );
+    assert!(warnings.iter().any(|warning| warning.0.contains("leave none for the system")));
 }
 
 #[test]
@@ -95,19 +73,12 @@ fn strategies_are_read_as_they_are_shown() {
         WaitStrategy::Spin,
         WaitStrategy::SpinYield,
         WaitStrategy::default(),
-        WaitStrategy::Park {
-            max: Duration::from_millis(2),
-        },
+        WaitStrategy::Park { max: Duration::from_millis(2) },
     ] {
         assert_eq!(strategy.to_string().parse(), Ok(strategy));
     }
     assert_eq!("park".parse(), Ok(WaitStrategy::default()));
-    assert_eq!(
-        "park:1s".parse(),
-        Ok(WaitStrategy::Park {
-            max: Duration::from_secs(1)
-        })
-    );
+    assert_eq!("park:1s".parse(), Ok(WaitStrategy::Park { max: Duration::from_secs(1) }));
     for bad in [
         "",
         "Spin",
@@ -128,12 +99,7 @@ fn strategies_are_read_as_they_are_shown() {
 
 /// In which of `rounds` empty rounds the loop slept, and for how long it was allowed to.
 fn sleeps(idle: &mut Idle, rounds: u32) -> Vec<(u32, Duration)> {
-    (0..rounds)
-        .filter_map(|round| {
-            idle.idle_with(|timeout| timeout)
-                .map(|timeout| (round, timeout))
-        })
-        .collect()
+    (0..rounds).filter_map(|round| idle.idle_with(|timeout| timeout).map(|timeout| (round, timeout))).collect()
 }
 
 #[test]
@@ -143,11 +109,7 @@ fn only_parking_sleeps_and_only_after_a_while() {
     let first = sleeps(&mut idle, 1000);
     assert!(first[0].0 > 100, "spins first");
     assert!(first.iter().all(|&(_, timeout)| timeout == max));
-    assert_eq!(
-        first.len() as u32,
-        1000 - first[0].0,
-        "then sleeps every round"
-    );
+    assert_eq!(first.len() as u32, 1000 - first[0].0, "then sleeps every round");
     idle.worked();
     assert_eq!(sleeps(&mut idle, 100), [], "work starts it over");
     for strategy in [WaitStrategy::Spin, WaitStrategy::SpinYield] {
@@ -184,10 +146,6 @@ fn utc_never_goes_back() {
     assert!(last > 1_577_836_800_000_000_000);
     let later = last + 3_600_000_000_000;
     let mut resumed = UtcClock::not_before(later);
-    assert_eq!(
-        resumed.now_ns(),
-        later,
-        "stands still until the system has caught up"
-    );
+    assert_eq!(resumed.now_ns(), later, "stands still until the system has caught up");
     assert!(UtcClock::not_before(5).now_ns() > 5);
 }

@@ -49,9 +49,7 @@ impl fmt::Display for WaitStrategy {
 
 /// A wait strategy that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "wait strategy {found:?}: use spin, spin-yield, park, or park:N with N like 250us or 1ms, at most 1s"
-)]
+#[error("wait strategy {found:?}: use spin, spin-yield, park, or park:N with N like 250us or 1ms, at most 1s")]
 pub struct ParseWaitError {
     /// What was given.
     pub found: String,
@@ -61,9 +59,7 @@ impl FromStr for WaitStrategy {
     type Err = ParseWaitError;
 
     fn from_str(text: &str) -> Result<Self, ParseWaitError> {
-        let error = || ParseWaitError {
-            found: text.to_string(),
-        };
+        let error = || ParseWaitError { found: text.to_string() };
         match text {
             "spin" => return Ok(Self::Spin),
             "spin-yield" => return Ok(Self::SpinYield),
@@ -71,9 +67,7 @@ impl FromStr for WaitStrategy {
             _ => {}
         }
         let amount = text.strip_prefix("park:").ok_or_else(error)?;
-        let split = amount
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(error)?;
+        let split = amount.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
         let (number, unit) = amount.split_at(split);
         let number: u64 = number.parse().map_err(|_| error())?;
         let max = match unit {
@@ -99,10 +93,7 @@ pub struct Idle {
 impl Idle {
     /// For a loop that waits by `strategy`.
     pub fn new(strategy: WaitStrategy) -> Self {
-        Self {
-            strategy,
-            empty_rounds: 0,
-        }
+        Self { strategy, empty_rounds: 0 }
     }
 
     /// The round found something: the next empty one starts from the beginning.

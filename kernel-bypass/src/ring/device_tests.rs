@@ -33,18 +33,8 @@ struct Device<'a, const PHASE: usize> {
 const AT: u64 = 2;
 
 /// What lies in the slot from the lap before, and what the device writes: every 4-byte piece differs.
-const OLD: Beat = [
-    0x1111_1111_2222_2222,
-    0x3333_3333_4444_4444,
-    0x5555_5555_6666_6666,
-    0x7777_7777_0888_8888,
-];
-const NEW: Beat = [
-    0x1a1a_1a1a_2b2b_2b2b,
-    0x3c3c_3c3c_4d4d_4d4d,
-    0x5e5e_5e5e_6f6f_6f6f,
-    0x7171_7171_0282_8282,
-];
+const OLD: Beat = [0x1111_1111_2222_2222, 0x3333_3333_4444_4444, 0x5555_5555_6666_6666, 0x7777_7777_0888_8888];
+const NEW: Beat = [0x1a1a_1a1a_2b2b_2b2b, 0x3c3c_3c3c_4d4d_4d4d, 0x5e5e_5e5e_6f6f_6f6f, 0x7171_7171_0282_8282];
 
 fn pieces(beat: &Beat, phase_word: usize, phase: bool) -> [u32; PIECES] {
     let mut beat = *beat;
@@ -155,13 +145,8 @@ fn the_last_word_is_safe_in_every_order_that_pcie_permits() {
 
 #[test]
 fn a_phase_in_any_other_word_is_torn() {
-    for (word, (_, bad)) in [
-        torn::<0>(&INCREASING),
-        torn::<1>(&INCREASING),
-        torn::<2>(&INCREASING),
-    ]
-    .into_iter()
-    .enumerate()
+    for (word, (_, bad)) in
+        [torn::<0>(&INCREASING), torn::<1>(&INCREASING), torn::<2>(&INCREASING)].into_iter().enumerate()
     {
         assert!(bad > 0, "phase in word {word} must be seen to fail");
     }

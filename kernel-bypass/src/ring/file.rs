@@ -27,10 +27,7 @@ pub(crate) const HEAD_AT: usize = 128;
 pub(crate) const TAIL_AT: usize = 256;
 const FIELDS_BYTES: usize = 32;
 
-const _: () = assert!(
-    cfg!(target_endian = "little"),
-    "shared files are little-endian"
-);
+const _: () = assert!(cfg!(target_endian = "little"), "shared files are little-endian");
 
 /// What kind of file it is.
 #[derive(Debug, Clone, Copy)]
@@ -90,11 +87,7 @@ pub enum FileError {
 impl FileError {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.display().to_string();
-        move |source| Self::Io {
-            path,
-            action,
-            source,
-        }
+        move |source| Self::Io { path, action, source }
     }
 
     pub(crate) fn header(
@@ -155,40 +148,22 @@ impl SharedFile {
 
     /// Opens and maps the file at `path`, if its header is `format`'s. The caller checks that the geometry makes sense.
     pub fn open(path: &Path, format: Format, writable: bool) -> Result<Self, FileError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(writable)
-            .open(path)
-            .map_err(FileError::io(path, "open"))?;
+        let file = OpenOptions::new().read(true).write(writable).open(path).map_err(FileError::io(path, "open"))?;
         let mut fields = [0u8; FIELDS_BYTES];
-        file.read_exact_at(&mut fields, 0)
-            .map_err(FileError::io(path, "read the header of"))?;
+        file.read_exact_at(&mut fields, 0).map_err(FileError::io(path, "read the header of"))?;
         let word = |at: usize| u32::from_le_bytes(fields[at..at + 4].try_into().unwrap_or([0; 4]));
         let long = |at: usize| u64::from_le_bytes(fields[at..at + 8].try_into().unwrap_or([0; 8]));
         if fields[0..8] != format.magic {
             let show = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
-            return Err(FileError::header(
-                path,
-                "magic",
-                show(&fields[0..8]),
-                show(&format.magic),
-            ));
+            return Err(FileError::header(path, "magic", show(&fields[0..8]), show(&format.magic)));
         }
         if word(8) != format.version {
             return Err(FileError::header(path, "version", word(8), format.version));
         }
         if word(12) != format.unit_bytes {
-            return Err(FileError::header(
-                path,
-                "unit bytes",
-                word(12),
-                format.unit_bytes,
-            ));
+            return Err(FileError::header(path, "unit bytes", word(12), format.unit_bytes));
         }
-        let length = file
-            .metadata()
-            .map_err(FileError::io(path, "read the length of"))?
-            .len();
+        let length = file.metadata().map_err(FileError::io(path, "read the length of"))?.len();
         let (capacity, body) = (long(16), long(24));
         if body == 0 || body.checked_add(HEADER_BYTES as u64) != Some(length) {
             let expected = length.saturating_sub(HEADER_BYTES as u64);
@@ -200,20 +175,9 @@ impl SharedFile {
         }
         let mut options = MmapOptions::new();
         options.len(length as usize);
-        let map = if writable {
-            options.map_raw(&file)
-        } else {
-            options.map_raw_read_only(&file)
-        }
-        .map_err(FileError::io(path, "map"))?;
-        Ok(Self {
-            map,
-            geometry: Geometry {
-                capacity: capacity as usize,
-                body_bytes: body as usize,
-            },
-            _file: file,
-        })
+        let map = if writable { options.map_raw(&file) } else { options.map_raw_read_only(&file) }
+            .map_err(FileError::io(path, "map"))?;
+        Ok(Self { map, geometry: Geometry { capacity: capacity as usize, body_bytes: body as usize }, _file: file })
     }
 
     /// Takes the lock on byte `at`, for as long as this value lives.
@@ -233,10 +197,7 @@ impl SharedFile {
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            Some(libc::EAGAIN | libc::EACCES) => Err(FileError::Busy {
-                path: path.display().to_string(),
-                role,
-            }),
+            Some(libc::EAGAIN | libc::EACCES) => Err(FileError::Busy { path: path.display().to_string(), role }),
             _ => Err(FileError::io(path, "lock")(error)),
         }
     }
@@ -254,10 +215,7 @@ impl SharedFile {
 
     /// The first byte of the body, aligned to a page.
     pub fn body(&self) -> NonNull<u8> {
-        assert!(
-            self.geometry.body_bytes > 0,
-            "an empty body has no first byte"
-        );
+        assert!(self.geometry.body_bytes > 0, "an empty body has no first byte");
         self.at(HEADER_BYTES)
     }
 

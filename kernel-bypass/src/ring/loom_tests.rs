@@ -37,11 +37,7 @@ struct Model<const PHASE: usize>(Arc<Cells>);
 impl<const PHASE: usize> Model<PHASE> {
     fn new(planted: Planted) -> Self {
         let word = || AtomicU64::new(0);
-        Self(Arc::new(Cells {
-            words: [[word(), word()], [word(), word()]],
-            credits: word(),
-            planted,
-        }))
+        Self(Arc::new(Cells { words: [[word(), word()], [word(), word()]], credits: word(), planted }))
     }
 
     fn word(&self, index: u64, word: usize) -> &AtomicU64 {

@@ -67,9 +67,7 @@ pub enum RingError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The indices in a shared file contradict each other.
-    #[error(
-        "{path}: consumer at {head}, producer at {tail}, capacity {capacity}: delete the file and create it again"
-    )]
+    #[error("{path}: consumer at {head}, producer at {tail}, capacity {capacity}: delete the file and create it again")]
     Indices {
         /// The file.
         path: String,
@@ -88,21 +86,13 @@ pub enum RingError {
 /// [`RingError::Capacity`] unless `capacity` is a power of two within the limits.
 pub fn heap(capacity: usize) -> Result<(Producer<Heap>, Consumer<Heap>), RingError> {
     let memory = std::sync::Arc::new(HeapMemory::new(capacity)?);
-    Ok((
-        Producer::attach(InMemory::new(memory.clone())),
-        Consumer::attach(InMemory::new(memory)),
-    ))
+    Ok((Producer::attach(InMemory::new(memory.clone())), Consumer::attach(InMemory::new(memory))))
 }
 
 fn check_capacity(capacity: usize) -> Result<(), RingError> {
     if capacity.is_power_of_two() && (MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
         Ok(())
     } else {
-        Err(RingError::Capacity {
-            found: capacity,
-            min: MIN_CAPACITY,
-            max: MAX_CAPACITY,
-            unit: "beats",
-        })
+        Err(RingError::Capacity { found: capacity, min: MIN_CAPACITY, max: MAX_CAPACITY, unit: "beats" })
     }
 }

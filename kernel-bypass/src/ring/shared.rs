@@ -16,11 +16,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-const FORMAT: Format = Format {
-    magic: *b"WBEATRNG",
-    version: 1,
-    unit_bytes: BEAT_BYTES as u32,
-};
+const FORMAT: Format = Format { magic: *b"WBEATRNG", version: 1, unit_bytes: BEAT_BYTES as u32 };
 const PRODUCER_LOCK: i64 = 0;
 const CONSUMER_LOCK: i64 = 1;
 
@@ -57,10 +53,7 @@ unsafe impl Memory for SharedMemory {
 /// A capacity that is not a power of two within the limits; a file that exists; what the system refuses.
 pub fn create(path: &Path, capacity: usize) -> Result<(), RingError> {
     check_capacity(capacity)?;
-    let geometry = Geometry {
-        capacity,
-        body_bytes: capacity * BEAT_BYTES,
-    };
+    let geometry = Geometry { capacity, body_bytes: capacity * BEAT_BYTES };
     Ok(SharedFile::create(path, FORMAT, geometry)?)
 }
 

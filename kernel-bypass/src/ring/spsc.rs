@@ -37,25 +37,15 @@ impl<S: Storage> Producer<S> {
     /// The caller sees to it that there is no other producer.
     pub fn attach(storage: S) -> Self {
         let capacity = storage.capacity() as u64;
-        assert!(
-            capacity.is_power_of_two(),
-            "Storage promises a power of two"
-        );
+        assert!(capacity.is_power_of_two(), "Storage promises a power of two");
         let credits = storage.credits();
         // From the consumer's index on, the published beats are those whose phase is the expected one; behind them lie beats of the
         // lap before, with the other phase. A beat that a dead producer had half written was never published, and is written again.
         let mut index = credits;
-        while index - credits < capacity
-            && storage.load_phase(index) & PHASE_BIT == phase(index, capacity)
-        {
+        while index - credits < capacity && storage.load_phase(index) & PHASE_BIT == phase(index, capacity) {
             index += 1;
         }
-        Self {
-            storage,
-            index,
-            credits,
-            capacity,
-        }
+        Self { storage, index, credits, capacity }
     }
 
     /// Publishes one beat. `false`: the ring is full, and nothing was written.
@@ -130,16 +120,9 @@ impl<S: Storage> Consumer<S> {
     /// Takes the reading end of `storage` where the last consumer published its index. The caller sees to it that there is no other.
     pub fn attach(storage: S) -> Self {
         let capacity = storage.capacity() as u64;
-        assert!(
-            capacity.is_power_of_two(),
-            "Storage promises a power of two"
-        );
+        assert!(capacity.is_power_of_two(), "Storage promises a power of two");
         let index = storage.credits();
-        Self {
-            storage,
-            index,
-            capacity,
-        }
+        Self { storage, index, capacity }
     }
 
     /// The next beat, if one is published. Its slot goes back to the producer at once.
@@ -218,11 +201,7 @@ impl<S: Storage> Consumer<S> {
         }
         let mut beat = S::Beat::default();
         for (word, place) in beat.as_mut().iter_mut().enumerate().take(S::WORDS) {
-            *place = if word == S::PHASE_WORD {
-                last & !PHASE_BIT
-            } else {
-                self.storage.load(index, word)
-            };
+            *place = if word == S::PHASE_WORD { last & !PHASE_BIT } else { self.storage.load(index, word) };
         }
         Some(beat)
     }

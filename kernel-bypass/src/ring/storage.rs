@@ -80,16 +80,8 @@ unsafe impl<M: Memory> Send for InMemory<M> {}
 impl<M: Memory> InMemory<M> {
     /// A view of `memory`; a ring takes two, one for each end.
     pub fn new(memory: Arc<M>) -> Self {
-        assert!(
-            memory.capacity().is_power_of_two(),
-            "Memory promises a power of two"
-        );
-        Self {
-            slots: memory.slots(),
-            credits: memory.credits(),
-            mask: memory.capacity() as u64 - 1,
-            _memory: memory,
-        }
+        assert!(memory.capacity().is_power_of_two(), "Memory promises a power of two");
+        Self { slots: memory.slots(), credits: memory.credits(), mask: memory.capacity() as u64 - 1, _memory: memory }
     }
 
     #[inline(always)]
@@ -132,8 +124,7 @@ impl<M: Memory> Storage for InMemory<M> {
 
     #[inline(always)]
     fn store_phase(&self, index: u64, value: u64) {
-        self.word(index, Self::PHASE_WORD)
-            .store(value, Ordering::Release);
+        self.word(index, Self::PHASE_WORD).store(value, Ordering::Release);
     }
 
     #[inline(always)]
@@ -175,10 +166,7 @@ impl HeapMemory {
         check_capacity(capacity)?;
         let mut lines = Vec::new();
         lines.resize_with(capacity / 2, Line::default);
-        Ok(Self {
-            lines: lines.into_boxed_slice(),
-            credits: Apart::default(),
-        })
+        Ok(Self { lines: lines.into_boxed_slice(), credits: Apart::default() })
     }
 }
 

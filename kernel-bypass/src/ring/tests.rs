@@ -174,16 +174,7 @@ fn a_shared_ring_has_one_of_each_end() {
     shared::create(&path, 8).unwrap();
     let first = shared::producer(&path).unwrap();
     let second = shared::producer(&path).err().unwrap();
-    assert!(
-        matches!(
-            second,
-            RingError::File(FileError::Busy {
-                role: "producer",
-                ..
-            })
-        ),
-        "{second}"
-    );
+    assert!(matches!(second, RingError::File(FileError::Busy { role: "producer", .. })), "{second}");
     let _reader = shared::consumer(&path).unwrap();
     assert!(shared::consumer(&path).is_err());
     drop(first);
@@ -216,28 +207,12 @@ fn a_file_that_is_no_ring_is_refused_by_name() {
     refuse(23, 0xff, "capacity");
     refuse(24, 1, "body bytes");
     std::fs::write(&path, &good[..good.len() - 32]).unwrap();
-    assert!(
-        shared::producer(&path)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("body bytes")
-    );
+    assert!(shared::producer(&path).err().unwrap().to_string().contains("body bytes"));
     std::fs::write(&path, &good[..16]).unwrap();
-    assert!(
-        shared::producer(&path)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("header")
-    );
+    assert!(shared::producer(&path).err().unwrap().to_string().contains("header"));
     std::fs::write(&path, &good).unwrap();
     shared::producer(&path).unwrap();
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        1,
-        "no leftovers"
-    );
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no leftovers");
 }
 
 #[test]
@@ -247,10 +222,7 @@ fn nonsense_credits_give_no_room() {
     let mut tx = Producer::attach(InMemory::new(memory));
     assert!(tx.push(&beat(0)) && tx.push(&beat(1)));
     vandal.publish_credits(3);
-    assert!(
-        !tx.push(&beat(2)),
-        "a consumer cannot have consumed more than was pushed"
-    );
+    assert!(!tx.push(&beat(2)), "a consumer cannot have consumed more than was pushed");
     vandal.publish_credits(1);
     assert!(tx.push(&beat(2)));
     vandal.publish_credits(0);

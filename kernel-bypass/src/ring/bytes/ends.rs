@@ -82,11 +82,7 @@ impl<S: ByteStorage> Producer<S> {
     pub fn attach(storage: S) -> Self {
         assert!(storage.capacity().is_power_of_two() && storage.capacity() >= 4 * HEADER);
         let (tail, head) = (storage.tail(), storage.head());
-        Self {
-            storage,
-            tail,
-            head,
-        }
+        Self { storage, tail, head }
     }
 
     /// Publishes one message.
@@ -127,11 +123,7 @@ impl<S: ByteStorage> Producer<S> {
             }
         }
         let start = self.tail + skip as u64;
-        Ok(Reservation {
-            producer: self,
-            start,
-            len,
-        })
+        Ok(Reservation { producer: self, start, len })
     }
 
     /// Bytes of the longest message that this ring takes.
@@ -177,11 +169,7 @@ impl<S: ByteStorage> Reservation<'_, S> {
     /// Publishes the first `len` bytes as the message. Panics if more were asked for than reserved.
     #[inline]
     pub fn commit_len(self, len: usize) {
-        assert!(
-            len <= self.len,
-            "committed {len} bytes of {} reserved",
-            self.len
-        );
+        assert!(len <= self.len, "committed {len} bytes of {} reserved", self.len);
         let (producer, start) = (self.producer, self.start);
         if start != producer.tail {
             let skip = (start - producer.tail) as usize;
@@ -218,11 +206,7 @@ impl<S: ByteStorage> Consumer<S> {
     pub fn attach(storage: S) -> Self {
         assert!(storage.capacity().is_power_of_two() && storage.capacity() >= 4 * HEADER);
         let (head, tail) = (storage.head(), storage.tail());
-        Self {
-            storage,
-            head,
-            tail,
-        }
+        Self { storage, head, tail }
     }
 
     /// Gives the next message to `f` and then consumes it; `None` if there is none. If `f` panics, the message stays.
@@ -310,9 +294,7 @@ impl<S: ByteStorage> Consumer<S> {
     fn header(&self, at: u64) -> Result<(u32, usize), Corrupt> {
         let capacity = self.storage.capacity();
         let published = self.tail.wrapping_sub(at);
-        let possible = published >= HEADER as u64
-            && published <= capacity as u64
-            && at.is_multiple_of(HEADER as u64);
+        let possible = published >= HEADER as u64 && published <= capacity as u64 && at.is_multiple_of(HEADER as u64);
         if !possible {
             return Err(self.corrupt_with(at, 0));
         }
@@ -345,10 +327,6 @@ impl<S: ByteStorage> Consumer<S> {
 
     #[cold]
     fn corrupt_with(&self, at: u64, header: u64) -> Corrupt {
-        Corrupt {
-            at,
-            header,
-            published: self.tail.wrapping_sub(at),
-        }
+        Corrupt { at, header, published: self.tail.wrapping_sub(at) }
     }
 }

@@ -48,11 +48,7 @@ impl Model {
     }
 
     fn publishing(&self, planted: Planted) -> Ordering {
-        if self.0.planted == planted {
-            Ordering::Relaxed
-        } else {
-            Ordering::Release
-        }
+        if self.0.planted == planted { Ordering::Relaxed } else { Ordering::Release }
     }
 }
 
@@ -64,17 +60,13 @@ impl ByteStorage for Model {
         self.0.tail.load(Ordering::Acquire)
     }
     fn publish_tail(&self, tail: u64) {
-        self.0
-            .tail
-            .store(tail, self.publishing(Planted::RelaxedTail));
+        self.0.tail.store(tail, self.publishing(Planted::RelaxedTail));
     }
     fn head(&self) -> u64 {
         self.0.head.load(Ordering::Acquire)
     }
     fn publish_head(&self, head: u64) {
-        self.0
-            .head
-            .store(head, self.publishing(Planted::RelaxedHead));
+        self.0.head.store(head, self.publishing(Planted::RelaxedHead));
     }
     unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
         for word in at / 8..(at + len).div_ceil(8) {

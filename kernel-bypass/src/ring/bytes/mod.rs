@@ -48,10 +48,7 @@ pub fn heap(capacity: usize) -> Result<(Producer<Heap>, Consumer<Heap>), RingErr
 /// A capacity that is not a power of two within the limits; a file that exists; what the system refuses.
 pub fn create(path: &Path, capacity: usize) -> Result<(), RingError> {
     check_capacity(capacity)?;
-    let geometry = Geometry {
-        capacity,
-        body_bytes: capacity,
-    };
+    let geometry = Geometry { capacity, body_bytes: capacity };
     Ok(SharedFile::create(path, FORMAT, geometry)?)
 }
 
@@ -73,10 +70,7 @@ pub fn consumer(path: &Path) -> Result<Consumer<Shared>, RingError> {
 
 fn open(path: &Path, lock: i64, role: &'static str) -> Result<Shared, RingError> {
     let file = SharedFile::open(path, FORMAT, true)?;
-    let Geometry {
-        capacity,
-        body_bytes,
-    } = file.geometry();
+    let Geometry { capacity, body_bytes } = file.geometry();
     if let Err(limits) = check_capacity(capacity) {
         return Err(FileError::header(path, "capacity", capacity, limits).into());
     }
@@ -89,12 +83,7 @@ fn open(path: &Path, lock: i64, role: &'static str) -> Result<Shared, RingError>
     let aligned = head.is_multiple_of(8) && tail.is_multiple_of(8);
     // The other end may be at work: the head is read first, so the tail can only have moved away from it.
     if !aligned || tail < head || tail - head > 2 * capacity as u64 {
-        return Err(RingError::Indices {
-            path: path.display().to_string(),
-            head,
-            tail,
-            capacity,
-        });
+        return Err(RingError::Indices { path: path.display().to_string(), head, tail, capacity });
     }
     Ok(storage)
 }
@@ -103,11 +92,6 @@ fn check_capacity(capacity: usize) -> Result<(), RingError> {
     if capacity.is_power_of_two() && (MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
         Ok(())
     } else {
-        Err(RingError::Capacity {
-            found: capacity,
-            min: MIN_CAPACITY,
-            max: MAX_CAPACITY,
-            unit: "bytes",
-        })
+        Err(RingError::Capacity { found: capacity, min: MIN_CAPACITY, max: MAX_CAPACITY, unit: "bytes" })
     }
 }

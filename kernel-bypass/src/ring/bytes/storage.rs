@@ -12,11 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(super) const FORMAT: Format = Format {
-    magic: *b"WBYTERNG",
-    version: 1,
-    unit_bytes: 1,
-};
+pub(super) const FORMAT: Format = Format { magic: *b"WBYTERNG", version: 1, unit_bytes: 1 };
 pub(super) const PRODUCER_LOCK: i64 = 0;
 pub(super) const CONSUMER_LOCK: i64 = 1;
 
@@ -43,10 +39,7 @@ pub trait ByteStorage {
     ///
     /// # Safety
     /// The range is inside of the ring, and nobody else touches it while the slice lives.
-    #[allow(
-        clippy::mut_from_ref,
-        reason = "the caller owns the range, as the contract says"
-    )]
+    #[allow(clippy::mut_from_ref, reason = "the caller owns the range, as the contract says")]
     unsafe fn bytes_mut(&self, at: usize, len: usize) -> &mut [u8];
 }
 
@@ -74,11 +67,7 @@ impl Heap {
     pub(super) fn new(capacity: usize) -> Self {
         let mut words = Vec::new();
         words.resize_with(capacity / 8, || UnsafeCell::new(0));
-        Self(Arc::new(HeapInner {
-            words: words.into_boxed_slice(),
-            tail: Apart::default(),
-            head: Apart::default(),
-        }))
+        Self(Arc::new(HeapInner { words: words.into_boxed_slice(), tail: Apart::default(), head: Apart::default() }))
     }
 }
 

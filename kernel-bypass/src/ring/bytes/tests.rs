@@ -7,9 +7,7 @@ use std::thread;
 
 /// Bytes that name their message.
 fn message(n: u64, len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|i| (n as u8).wrapping_mul(31).wrapping_add(i as u8))
-        .collect()
+    (0..len).map(|i| (n as u8).wrapping_mul(31).wrapping_add(i as u8)).collect()
 }
 
 #[derive(Debug, Clone)]
@@ -126,10 +124,7 @@ fn a_corrupt_frame_is_named_and_the_messages_before_it_count() {
     let mut seen = Vec::new();
     let fault = rx.drain(10, |bytes| seen.push(bytes.to_vec())).unwrap_err();
     assert_eq!(seen, [b"good"]);
-    assert_eq!(
-        (fault.at, fault.header, fault.published),
-        (16, u64::MAX, 16)
-    );
+    assert_eq!((fault.at, fault.header, fault.published), (16, u64::MAX, 16));
     assert_eq!(storage.head(), 16);
 }
 
@@ -211,10 +206,7 @@ fn a_shared_file_with_impossible_indices_is_refused() {
         bad[256..264].copy_from_slice(&tail.to_le_bytes());
         std::fs::write(&path, bad).unwrap();
         let error = consumer(&path).err().unwrap();
-        assert!(
-            matches!(error, RingError::Indices { .. }),
-            "{head} {tail}: {error}"
-        );
+        assert!(matches!(error, RingError::Indices { .. }), "{head} {tail}: {error}");
     }
     for capacity in [0, 63, 65, MAX_CAPACITY * 2] {
         assert!(heap(capacity).is_err(), "{capacity}");
