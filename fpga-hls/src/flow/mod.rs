@@ -6,19 +6,23 @@
 pub mod audit;
 pub mod band;
 pub mod beats;
+pub mod calm;
 pub mod coverage;
 mod csv;
 pub mod fills;
 pub mod offline;
 pub mod orders;
 pub mod random;
+pub mod realistic;
 
 pub use audit::{Audit, Violation};
 pub use band::{Band, BandError, Survey};
 pub use beats::{Beats, Mix};
+pub use calm::Calm;
 pub use coverage::Coverage;
 pub use csv::{CsvError, FieldError};
 pub use fills::{FILLS_HEADER, Fill, FillsReader, FillsWriter};
 pub use offline::{FlowError, Offline, OrderState, Refused, Summary, match_orders};
 pub use orders::{ORDERS_HEADER, Op, OrderLine, OrdersReader, OrdersWriter};
 pub use random::Random;
+pub use realistic::{Generated, Realistic, RealisticConfig};
