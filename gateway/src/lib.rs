@@ -1,4 +1,5 @@
 //! The venue: sessions, risk, sequencer, journal, publisher, command line.
 
 pub mod cli;
+pub mod journal;
 pub mod session;
