@@ -1,5 +1,6 @@
 //! The venue: sessions, risk, sequencer, journal, publisher, command line.
 
 pub mod cli;
+pub mod config;
 pub mod journal;
 pub mod session;
