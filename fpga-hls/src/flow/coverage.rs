@@ -61,8 +61,8 @@ impl fmt::Display for Coverage {
     }
 }
 
-/// The name of a command's outcome.
-fn outcome(command: &Command, events: &[Event]) -> String {
+/// The name of a command's outcome, as [`Coverage`] counts it.
+pub fn outcome(command: &Command, events: &[Event]) -> String {
     let mut name = match Kind::from_byte(command.kind) {
         Some(Kind::Nop) => "nop",
         Some(Kind::New) => "new",

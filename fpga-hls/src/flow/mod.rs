@@ -14,15 +14,17 @@ pub mod offline;
 pub mod orders;
 pub mod random;
 pub mod realistic;
+pub mod vectors;
 
 pub use audit::{Audit, Violation};
 pub use band::{Band, BandError, Survey};
 pub use beats::{Beats, Mix};
 pub use calm::Calm;
-pub use coverage::Coverage;
+pub use coverage::{Coverage, outcome};
 pub use csv::{CsvError, FieldError};
 pub use fills::{FILLS_HEADER, Fill, FillsReader, FillsWriter};
 pub use offline::{FlowError, Offline, OrderState, Refused, Summary, match_orders};
 pub use orders::{ORDERS_HEADER, Op, OrderLine, OrdersReader, OrdersWriter};
 pub use random::Random;
 pub use realistic::{Generated, Realistic, RealisticConfig};
+pub use vectors::{Case, Step, Vectors, VectorsError};

@@ -191,14 +191,14 @@ impl Realistic {
                 _ => self.maker(),
             },
             Mood::Calm => match dice {
-                0..5 => {
+                0..8 => {
                     let side = if self.random.chance(1, 2) { Side::Buy } else { Side::Sell };
                     self.taker(side)
                 }
-                5..12 => self.replace(),
-                12..16 => self.reduce(),
-                16..52 if live > target * 3 / 4 => self.cancel(),
-                16..36 => self.cancel(),
+                8..15 => self.replace(),
+                15..19 => self.reduce(),
+                19..56 if live > target * 3 / 4 => self.cancel(),
+                19..40 => self.cancel(),
                 _ => self.maker(),
             },
         }
