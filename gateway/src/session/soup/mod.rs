@@ -8,6 +8,7 @@
 //! is five bytes longer, by a time-out. Both kinds of login are understood by their length.
 
 mod client;
+mod end;
 mod history;
 mod login;
 mod packet;
@@ -18,8 +19,9 @@ mod server;
 mod tests;
 
 pub use client::{Client, ClientConfig, ClientEnd, ClientInput, ClientPhase, ClientReceived};
+pub use end::EndReason;
 pub use history::{History, NoHistory};
 pub use login::{LoginAccepted, LoginRequest, RejectReason, SessionId, credentials_match};
 pub use packet::{ClientPacket, HEADER_BYTES, LENGTH_BYTES, MAX_PACKET, MAX_PAYLOAD, ServerPacket, SoupError};
 pub use presence::Presence;
-pub use server::{EndReason, Input, Phase, Received, Server, ServerConfig};
+pub use server::{Input, Phase, Received, Server, ServerConfig};

@@ -23,11 +23,10 @@
 
 use std::fmt;
 
-use thiserror::Error;
-
+use super::end::EndReason;
 use super::history::History;
 use super::login::{LoginAccepted, LoginRequest, RejectReason, SessionId};
-use super::packet::{ClientPacket, MAX_PAYLOAD, ServerPacket, SoupError};
+use super::packet::{ClientPacket, MAX_PAYLOAD, ServerPacket};
 use crate::session::{Alpha, Sink};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -59,78 +58,6 @@ impl Default for ServerConfig {
             stall_timeout_ns: 15 * SECOND_NS,
         }
     }
-}
-
-/// Why a connection ended, for a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum EndReason {
-    /// No login came in time.
-    #[error("no login in time")]
-    LoginTimeout,
-    /// The caller refused the credentials.
-    #[error("login refused: unknown user or wrong password")]
-    NotAuthorized,
-    /// The login named a session that is not this one.
-    #[error("login refused: session {asked} is not available, {current} is")]
-    SessionNotAvailable {
-        /// The session named.
-        asked: Alpha<10>,
-        /// The session there is.
-        current: SessionId,
-    },
-    /// The login named a message that this session does not have.
-    #[error("login refused: message {asked} is not available, {next} is the next to be released")]
-    NumberNotAvailable {
-        /// The number named.
-        asked: u64,
-        /// The first number that is not released.
-        next: u64,
-    },
-    /// The client's bytes are no packets.
-    #[error("bad packet: {0}")]
-    Protocol(#[from] SoupError),
-    /// A message came before a login.
-    #[error("a message before the login")]
-    NotLoggedIn,
-    /// A login came on a connection that has one.
-    #[error("a second login on one connection")]
-    SecondLogin,
-    /// The layer above cannot read the client's message.
-    #[error("a message that the protocol above does not know")]
-    BadMessage,
-    /// Nothing was heard from the client.
-    #[error("nothing heard for {} ms", .silent_ns / MILLISECOND_NS)]
-    Silent {
-        /// For so long, in nanoseconds.
-        silent_ns: u64,
-    },
-    /// The client did not read.
-    #[error("the client has not read for {} ms", .stalled_ns / MILLISECOND_NS)]
-    Stalled {
-        /// For so long, in nanoseconds.
-        stalled_ns: u64,
-    },
-    /// The client logged out.
-    #[error("logged out")]
-    Logout,
-    /// The peer closed the connection, or it broke.
-    #[error("disconnected by the peer")]
-    Disconnected,
-    /// The session is over, and the client was told.
-    #[error("end of session")]
-    EndOfSession,
-    /// The user logged in on another connection.
-    #[error("superseded by a newer login of the same user")]
-    Superseded,
-    /// The gateway stops.
-    #[error("the gateway shuts down")]
-    Shutdown,
-    /// A released message is missing from the history, or too long for a packet: a fault on this side.
-    #[error("fault here: released message {sequence} cannot be sent")]
-    HistoryFault {
-        /// Its number.
-        sequence: u64,
-    },
 }
 
 /// What a client's bytes came to.
@@ -333,17 +260,20 @@ impl Server {
         self.next
     }
 
-    /// The time by which `poll` has something to do even if nothing arrives and nothing is released.
+    /// The time by which `poll` has something to do even if nothing arrives and nothing is released. While the sink is full, that
+    /// does not count making room: poll again when there is some.
     pub fn next_deadline(&self) -> u64 {
-        let stalled =
-            self.blocked_since_ns.map_or(u64::MAX, |since| since.saturating_add(self.config.stall_timeout_ns));
         match self.state {
             State::AwaitingLogin | State::Asked => self.opened_ns.saturating_add(self.config.login_timeout_ns),
-            State::LoggedIn => self
-                .sent_ns
-                .saturating_add(self.config.heartbeat_ns)
-                .min(self.heard_ns.saturating_add(self.silence_ns))
-                .min(stalled),
+            State::LoggedIn => {
+                let silent = self.heard_ns.saturating_add(self.silence_ns);
+                // A full sink is no place for a heartbeat, and what is in it says as much.
+                let idle = match self.blocked_since_ns {
+                    Some(since) => since.saturating_add(self.config.stall_timeout_ns),
+                    None => self.sent_ns.saturating_add(self.config.heartbeat_ns),
+                };
+                silent.min(idle)
+            }
             State::Closing { since_ns, .. } => since_ns.saturating_add(GOODBYE_NS),
             State::Ended(_) => u64::MAX,
         }

@@ -322,6 +322,7 @@ fn a_client_that_does_not_read_is_dropped() {
         rig.now = second * SECOND;
         assert_eq!(rig.poll(&history), Phase::Replaying);
         rig.feed(b"\0\x01R");
+        assert_eq!(rig.server.next_deadline(), 15 * SECOND, "no heartbeat is due while the sink is full");
     }
     rig.now = 15 * SECOND;
     assert_eq!(rig.poll(&history), Phase::Ended(EndReason::Stalled { stalled_ns: 15 * SECOND }));
