@@ -1,9 +1,5 @@
 //! The journal's real disk: io_uring, `O_DIRECT`, files filled with zeros ahead by a thread of its own.
 //!
-//! A file is made under the name `….wbj.new`, allocated, filled, synced, renamed, and the directory synced: so under
-//! its own name it is always whole. Filling matters: a sync after a write into unwritten space must commit metadata
-//! too and takes many times as long.
-//!
 //! The directory is locked by one writer. The lock file is registered with the ring, so a killed process keeps the
 //! lock until its last write has ended: no bytes of an earlier life can arrive after the next one has looked.
 //!
@@ -11,26 +7,21 @@
 //! affinity and priority from the one that calls [`DirectStorage::open`]: open before pinning.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::thread::{self, JoinHandle};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::format::ALIGN;
-use super::recover::UNFINISHED;
+use super::maker::{Job, Maker, open_write, sync_dir};
 use super::storage::{Dir, FileEntry, FileId, Media, Slot, Storage, StorageError};
 use super::sys;
 use super::uring::{Aligned, Ring};
 
 /// The file whose lock is the writer's right to the directory.
 pub const LOCK_FILE: &str = "journal.lock";
-/// Bytes of zeros per write while a file is filled: small enough not to delay a commit by much.
-const FILL_CHUNK: usize = 256 << 10;
 /// How long one [`Storage::wait`] may last.
 const WAIT: Duration = Duration::from_millis(10);
 /// How often a held lock is tried again.
@@ -49,11 +40,7 @@ pub struct DirectOptions {
 
 impl Default for DirectOptions {
     fn default() -> DirectOptions {
-        DirectOptions {
-            direct: true,
-            wake: true,
-            lock_wait: Duration::from_secs(5),
-        }
+        DirectOptions { direct: true, wake: true, lock_wait: Duration::from_secs(5) }
     }
 }
 
@@ -79,46 +66,23 @@ impl DirectStorage {
         };
         fs::create_dir_all(dir).map_err(failed("make the directory"))?;
         let lock_path = dir.join(LOCK_FILE);
-        let lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&lock_path);
+        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(failed("open the lock file of"))?;
         take_lock(&lock, options.lock_wait, &place)?;
-        let direct =
-            options.direct && accepts_direct(&lock_path).map_err(failed("try O_DIRECT in"))?;
+        let direct = options.direct && accepts_direct(&lock_path).map_err(failed("try O_DIRECT in"))?;
         if options.direct && !direct {
             tracing::warn!(dir = %place, "the file system refuses O_DIRECT: the journal goes through the page cache, and is slower");
         }
-        let wake = if options.wake {
-            Some(sys::eventfd().map_err(failed("make an eventfd for"))?)
-        } else {
-            None
-        };
+        let wake = if options.wake { Some(sys::eventfd().map_err(failed("make an eventfd for"))?) } else { None };
         let ring = Ring::new(wake.as_ref(), &lock).map_err(|error| StorageError {
             what: "set up io_uring for",
             file: place.clone(),
             why: format!("{error} (needs Linux 5.19 or later, and a sandbox that allows io_uring; see /proc/sys/kernel/io_uring_disabled)"),
             code: None,
         })?;
-        let signal = wake
-            .as_ref()
-            .map(File::try_clone)
-            .transpose()
-            .map_err(failed("share the eventfd of"))?;
-        let maker =
-            Maker::spawn(dir.to_owned(), direct, signal).map_err(failed("start a thread for"))?;
-        Ok(DirectStorage {
-            ring,
-            dir: Dir::new(dir),
-            files: Vec::new(),
-            maker,
-            direct,
-            wake,
-            _lock: lock,
-        })
+        let signal = wake.as_ref().map(File::try_clone).transpose().map_err(failed("share the eventfd of"))?;
+        let maker = Maker::spawn(dir.to_owned(), direct, signal).map_err(failed("start a thread for"))?;
+        Ok(DirectStorage { ring, dir: Dir::new(dir), files: Vec::new(), maker, direct, wake, _lock: lock })
     }
 
     /// Whether writes bypass the page cache.
@@ -168,24 +132,12 @@ fn take_lock(lock: &File, limit: Duration, place: &str) -> Result<(), StorageErr
 
 /// Tries a real write: some file systems refuse only then.
 fn accepts_direct(path: &Path) -> io::Result<bool> {
-    let tried =
-        open_write(path, true).and_then(|file| file.write_all_at(Aligned::new(ALIGN).bytes(), 0));
+    let tried = open_write(path, true).and_then(|file| file.write_all_at(Aligned::new(ALIGN).bytes(), 0));
     match tried {
         Ok(()) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => {
-            Ok(false)
-        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP)) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn open_write(path: &Path, direct: bool) -> io::Result<File> {
-    let flags = if direct { libc::O_DIRECT } else { 0 };
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open(path)
 }
 
 impl Media for DirectStorage {
@@ -202,14 +154,9 @@ impl Media for DirectStorage {
 
 impl Storage for DirectStorage {
     fn reserve(&mut self, block: usize) -> Result<(), StorageError> {
-        let registered = self
-            .ring
-            .reserve(block)
-            .map_err(|e| self.failed("make buffers for", &e))?;
+        let registered = self.ring.reserve(block).map_err(|e| self.failed("make buffers for", &e))?;
         if !registered {
-            tracing::warn!(
-                "journal buffers cannot be registered (RLIMIT_MEMLOCK): every commit pins its pages anew"
-            );
+            tracing::warn!("journal buffers cannot be registered (RLIMIT_MEMLOCK): every commit pins its pages anew");
         }
         Ok(())
     }
@@ -221,28 +168,16 @@ impl Storage for DirectStorage {
     }
 
     fn remove(&mut self, name: &str) -> Result<(), StorageError> {
-        let removed =
-            fs::remove_file(self.dir.path().join(name)).and_then(|()| sync_dir(self.dir.path()));
+        let removed = fs::remove_file(self.dir.path().join(name)).and_then(|()| sync_dir(self.dir.path()));
         removed.map_err(|e| StorageError::io("remove", &self.locate(name), &e))
     }
 
     fn begin_create(&mut self, name: &str, len: u64) -> Result<(), StorageError> {
         assert!(!self.maker.busy, "one file is made at a time");
         let place = self.locate(name);
-        let sent = self.maker.send(Job::Make {
-            name: name.to_owned(),
-            len,
-        });
+        let sent = self.maker.send(Job::Make { name: name.to_owned(), len });
         self.maker.busy = sent;
-        if sent {
-            Ok(())
-        } else {
-            Err(StorageError::other(
-                "make",
-                &place,
-                "the thread that makes files has ended",
-            ))
-        }
+        if sent { Ok(()) } else { Err(StorageError::other("make", &place, "the thread that makes files has ended")) }
     }
 
     fn created(&mut self) -> Option<Result<FileId, StorageError>> {
@@ -260,29 +195,15 @@ impl Storage for DirectStorage {
         self.ring.buffer(slot)
     }
 
-    fn queue(
-        &mut self,
-        file: FileId,
-        slot: Slot,
-        len: usize,
-        offset: u64,
-    ) -> Result<(), StorageError> {
+    fn queue(&mut self, file: FileId, slot: Slot, len: usize, offset: u64) -> Result<(), StorageError> {
         let Some(Some(open)) = self.files.get(file.0 as usize) else {
-            return Err(StorageError::other(
-                "write to",
-                &self.dir.path().display().to_string(),
-                "the file is closed",
-            ));
+            return Err(StorageError::other("write to", &self.dir.path().display().to_string(), "the file is closed"));
         };
-        self.ring
-            .queue(open.as_raw_fd(), slot, len, offset)
-            .map_err(|e| self.failed("queue a write to", &e))
+        self.ring.queue(open.as_raw_fd(), slot, len, offset).map_err(|e| self.failed("queue a write to", &e))
     }
 
     fn enter(&mut self) -> Result<(), StorageError> {
-        self.ring
-            .enter()
-            .map_err(|e| self.failed("hand a write to the kernel for", &e))
+        self.ring.enter().map_err(|e| self.failed("hand a write to the kernel for", &e))
     }
 
     fn reap(&mut self) -> Option<Result<(), StorageError>> {
@@ -292,10 +213,7 @@ impl Storage for DirectStorage {
 
     fn wait(&mut self) -> Result<(), StorageError> {
         if self.ring.busy() {
-            return self
-                .ring
-                .wait(WAIT)
-                .map_err(|e| self.failed("wait for the disk of", &e));
+            return self.ring.wait(WAIT).map_err(|e| self.failed("wait for the disk of", &e));
         }
         self.maker.wait(WAIT);
         Ok(())
@@ -311,148 +229,4 @@ impl Storage for DirectStorage {
             let _ = wake.read(&mut [0; 8]);
         }
     }
-}
-
-enum Job {
-    Make { name: String, len: u64 },
-    Close(File),
-}
-
-/// The thread that makes files ahead and closes them.
-struct Maker {
-    jobs: Option<Sender<Job>>,
-    made: Receiver<Result<File, StorageError>>,
-    ready: Option<Result<File, StorageError>>,
-    busy: bool,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Maker {
-    fn spawn(dir: PathBuf, direct: bool, wake: Option<File>) -> io::Result<Maker> {
-        let (jobs, inbox) = channel();
-        let (outbox, made) = channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("journal-files".to_owned())
-            .spawn(move || {
-                for job in inbox {
-                    let (name, len) = match job {
-                        Job::Make { name, len } => (name, len),
-                        Job::Close(file) => {
-                            drop(file);
-                            continue;
-                        }
-                    };
-                    let path = dir.join(&name);
-                    let file = make(&dir, &path, len, direct, &stopped)
-                        .map_err(|e| StorageError::io("make", &path.display().to_string(), &e));
-                    if outbox.send(file).is_err() {
-                        return;
-                    }
-                    if let Some(mut wake) = wake.as_ref() {
-                        // It fails only when the counter is full, and then the reader wakes anyway.
-                        let _ = wake.write(&1u64.to_ne_bytes());
-                    }
-                }
-            })?;
-        Ok(Maker {
-            jobs: Some(jobs),
-            made,
-            ready: None,
-            busy: false,
-            stop,
-            thread: Some(thread),
-        })
-    }
-
-    fn send(&self, job: Job) -> bool {
-        self.jobs
-            .as_ref()
-            .is_some_and(|jobs| jobs.send(job).is_ok())
-    }
-
-    fn take(&mut self) -> Option<Result<File, StorageError>> {
-        if !self.busy {
-            return None;
-        }
-        let made = self.ready.take().or_else(|| match self.made.try_recv() {
-            Ok(made) => Some(made),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(gone())),
-        });
-        self.busy = made.is_none();
-        made
-    }
-
-    fn wait(&mut self, limit: Duration) {
-        if self.busy && self.ready.is_none() {
-            self.ready = match self.made.recv_timeout(limit) {
-                Ok(made) => Some(made),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Err(gone())),
-            };
-        }
-    }
-}
-
-fn gone() -> StorageError {
-    StorageError::other("make", "a segment", "the thread that makes files has ended")
-}
-
-impl Drop for Maker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic there has been printed already.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn make(dir: &Path, path: &Path, len: u64, direct: bool, stop: &AtomicBool) -> io::Result<File> {
-    if path.try_exists()? {
-        return Err(io::Error::from(io::ErrorKind::AlreadyExists));
-    }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(UNFINISHED);
-    let unfinished = PathBuf::from(unfinished);
-    let made = fill(&unfinished, len, direct, stop).and_then(|file| {
-        fs::rename(&unfinished, path)?;
-        sync_dir(dir)?;
-        Ok(file)
-    });
-    if made.is_err() {
-        // So that a full disk is not fuller for it. If this fails too, the next start removes the file.
-        let _ = fs::remove_file(&unfinished);
-    }
-    made
-}
-
-fn fill(path: &Path, len: u64, direct: bool, stop: &AtomicBool) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
-    let file = open_write(path, direct)?;
-    sys::allocate(&file, len)?;
-    let zeros = Aligned::new(FILL_CHUNK);
-    let mut at = 0;
-    while at < len {
-        if stop.load(Ordering::Relaxed) {
-            return Err(io::Error::from(io::ErrorKind::Interrupted));
-        }
-        let chunk = (len - at).min(FILL_CHUNK as u64);
-        file.write_all_at(&zeros.bytes()[..chunk as usize], at)?;
-        at += chunk;
-    }
-    file.sync_all()?;
-    Ok(file)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

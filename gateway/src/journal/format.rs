@@ -1,8 +1,8 @@
 //! The journal's bytes: segments and commit blocks.
 //!
 //! A journal is a directory of *segments* `NNNNNNNNNN.wbj`, numbered from 1 without a gap. A segment is a file of
-//! fixed length, filled with zeros before it is used. Its first 4 KiB hold the [`SegmentHeader`]; then follow *commit
-//! blocks*, each one group commit: a [`BlockHeader`] of 128 bytes, whole records, zeros up to a multiple of 4 KiB.
+//! fixed length, filled with zeros before it is used. Its first 4 KiB hold the [`SegmentHeader`](super::SegmentHeader); then follow *commit
+//! blocks*, each one group commit: a [`BlockHeader`](super::BlockHeader) of 128 bytes, whole records, zeros up to a multiple of 4 KiB.
 //! All integers are little-endian.
 //!
 //! | segment header | at | | block header | at |
@@ -52,11 +52,6 @@ pub const MAX_SEGMENT_LEN: u64 = 256 << 20;
 pub const RECORD_HEADER: usize = 32;
 /// The bits of a seq below its epoch.
 pub const COUNTER_BITS: u32 = 48;
-
-const SEGMENT_CRC_AT: usize = ALIGN - 4;
-const SEGMENT_USED: usize = 128;
-const BLOCK_CRC_AT: usize = 60;
-const BLOCK_HASH_AT: usize = 96;
 
 /// Why bytes are not what the journal would have written there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -118,66 +113,6 @@ pub enum Defect {
     },
 }
 
-/// The first 4 KiB of a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentHeader {
-    /// The shard whose records these are.
-    pub shard: u16,
-    /// The epoch whose records these are: a segment holds one.
-    pub epoch: u16,
-    /// The segment's number, from 1: also its file's name.
-    pub segment: u64,
-    /// The file's length, in bytes.
-    pub length: u64,
-    /// The random number of the writer's start.
-    pub life: u64,
-    /// The number of the first block of this segment.
-    pub next_block: u64,
-    /// The last seq before this segment, 0 for none.
-    pub last_seq: u64,
-    /// The hash of the beats' definition that the writer was built with.
-    pub abi_hash: [u8; 32],
-    /// The hash of the last block before this segment, zeros for none.
-    pub prev_hash: [u8; 32],
-}
-
-/// The first 128 bytes of a commit block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockHeader {
-    /// The epoch of all its records.
-    pub epoch: u16,
-    /// The shard of all its records.
-    pub shard: u16,
-    /// The segment that it was written to.
-    pub segment: u64,
-    /// Its place in the journal, counted from 0 over all segments.
-    pub number: u64,
-    /// The random number of the writer's start.
-    pub life: u64,
-    /// The seq of its first record.
-    pub first_seq: u64,
-    /// The seq of its last record.
-    pub last_seq: u64,
-    /// How many records it holds.
-    pub records: u32,
-    /// The bytes of its records.
-    pub payload: u32,
-    /// The hash of the block before it.
-    pub prev_hash: [u8; 32],
-    /// Its own hash, which covers the one before.
-    pub hash: [u8; 32],
-}
-
-/// How much of a block is believed without a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verify {
-    /// Nothing is.
-    Full,
-    /// A planted bug for tests: whatever has a header's shape is taken, torn or not.
-    #[cfg(test)]
-    SkipDigests,
-}
-
 /// The file name of a segment.
 #[must_use]
 pub fn segment_name(segment: u64) -> String {
@@ -216,11 +151,7 @@ pub fn epoch_of(seq: u64) -> u16 {
 /// The seq that must follow `last` in `epoch`: the next counter, or 1 when `last` is of an earlier epoch.
 #[must_use]
 pub fn seq_after(last: u64, epoch: u16) -> u64 {
-    if epoch_of(last) == epoch && last != 0 {
-        last + 1
-    } else {
-        u64::from(epoch) << COUNTER_BITS | 1
-    }
+    if epoch_of(last) == epoch && last != 0 { last + 1 } else { u64::from(epoch) << COUNTER_BITS | 1 }
 }
 
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -252,13 +183,11 @@ pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
 /// Whether every byte is zero.
 #[must_use]
 pub fn is_zero(bytes: &[u8]) -> bool {
-    bytes
-        .chunks(ALIGN)
-        .all(|chunk| chunk.iter().fold(0, |any, byte| any | byte) == 0)
+    bytes.chunks(ALIGN).all(|chunk| chunk.iter().fold(0, |any, byte| any | byte) == 0)
 }
 
 /// The CRC's seed: bytes of another epoch, segment or life cannot have the right checksum.
-fn seed(epoch: u16, segment: u64, life: u64) -> u32 {
+pub(super) fn seed(epoch: u16, segment: u64, life: u64) -> u32 {
     let mut key = [0; 18];
     put(&mut key, 0, &epoch.to_le_bytes());
     put(&mut key, 2, &segment.to_le_bytes());
@@ -266,191 +195,9 @@ fn seed(epoch: u16, segment: u64, life: u64) -> u32 {
     crc32c::crc32c(&key)
 }
 
-impl SegmentHeader {
-    fn crc(&self, bytes: &[u8]) -> u32 {
-        crc32c::crc32c_append(
-            seed(self.epoch, self.segment, self.life),
-            &bytes[..SEGMENT_CRC_AT],
-        )
-    }
-
-    /// Writes the header over the first [`ALIGN`] bytes of `bytes`.
-    ///
-    /// # Panics
-    /// When `bytes` is shorter than [`ALIGN`].
-    pub fn encode(&self, bytes: &mut [u8]) {
-        let bytes = &mut bytes[..ALIGN];
-        bytes.fill(0);
-        put(bytes, 0, &SEGMENT_MAGIC);
-        put(bytes, 8, &FORMAT_VERSION.to_le_bytes());
-        put(bytes, 12, &self.shard.to_le_bytes());
-        put(bytes, 14, &self.epoch.to_le_bytes());
-        put(bytes, 16, &self.segment.to_le_bytes());
-        put(bytes, 24, &self.length.to_le_bytes());
-        put(bytes, 32, &self.life.to_le_bytes());
-        put(bytes, 40, &self.next_block.to_le_bytes());
-        put(bytes, 48, &self.last_seq.to_le_bytes());
-        put(bytes, 64, &self.abi_hash);
-        put(bytes, 96, &self.prev_hash);
-        let crc = self.crc(bytes);
-        put(bytes, SEGMENT_CRC_AT, &crc.to_le_bytes());
-    }
-
-    /// Reads a header from the start of a segment's bytes and checks that it is whole.
-    pub fn decode(bytes: &[u8]) -> Result<SegmentHeader, Defect> {
-        if bytes.len() < ALIGN {
-            return Err(Defect::Length {
-                found: bytes.len() as u64,
-                most: MAX_SEGMENT_LEN,
-            });
-        }
-        let bytes = &bytes[..ALIGN];
-        if bytes[..8] != SEGMENT_MAGIC {
-            return Err(if is_zero(bytes) {
-                Defect::Zeros
-            } else {
-                Defect::Magic
-            });
-        }
-        let header = SegmentHeader {
-            shard: u16_at(bytes, 12),
-            epoch: u16_at(bytes, 14),
-            segment: u64_at(bytes, 16),
-            length: u64_at(bytes, 24),
-            life: u64_at(bytes, 32),
-            next_block: u64_at(bytes, 40),
-            last_seq: u64_at(bytes, 48),
-            abi_hash: hash_at(bytes, 64),
-            prev_hash: hash_at(bytes, 96),
-        };
-        let (stored, computed) = (u32_at(bytes, SEGMENT_CRC_AT), header.crc(bytes));
-        if stored != computed {
-            return Err(Defect::Crc { stored, computed });
-        }
-        // Only now: a damaged version would else read as 'made by another version'.
-        let found = u32_at(bytes, 8);
-        if found != FORMAT_VERSION {
-            return Err(Defect::Version { found });
-        }
-        if u64_at(bytes, 56) != 0 || !is_zero(&bytes[SEGMENT_USED..SEGMENT_CRC_AT]) {
-            return Err(Defect::NotZero);
-        }
-        Ok(header)
-    }
-}
-
-impl BlockHeader {
-    /// The length on disk, in bytes.
-    #[must_use]
-    pub fn len_on_disk(&self) -> usize {
-        block_len(self.payload as usize)
-    }
-
-    /// The hash over header, previous hash and payload; `block` starts at the header.
-    fn digest(&self, block: &[u8]) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&block[..BLOCK_CRC_AT]);
-        hasher.update(&block[BLOCK_CRC_AT + 4..BLOCK_HASH_AT]);
-        hasher.update(&block[BLOCK_HEADER..BLOCK_HEADER + self.payload as usize]);
-        *hasher.finalize().as_bytes()
-    }
-
-    /// The checksum over every byte of the block but its own four.
-    fn crc(&self, block: &[u8]) -> u32 {
-        let crc = crc32c::crc32c_append(
-            seed(self.epoch, self.segment, self.life),
-            &block[..BLOCK_CRC_AT],
-        );
-        crc32c::crc32c_append(crc, &block[BLOCK_CRC_AT + 4..])
-    }
-
-    /// Completes a block whose records already stand at [`BLOCK_HEADER`]: header, padding, hash and checksum.
-    /// Returns the block's length on disk. The field `hash` is computed, not read.
-    ///
-    /// # Panics
-    /// When `buffer` is shorter than the block.
-    pub fn seal(&mut self, buffer: &mut [u8]) -> usize {
-        let len = self.len_on_disk();
-        let block = &mut buffer[..len];
-        block[..BLOCK_HEADER].fill(0);
-        block[BLOCK_HEADER + self.payload as usize..].fill(0);
-        put(block, 0, &BLOCK_MAGIC);
-        put(block, 4, &self.epoch.to_le_bytes());
-        put(block, 6, &self.shard.to_le_bytes());
-        put(block, 8, &self.segment.to_le_bytes());
-        put(block, 16, &self.number.to_le_bytes());
-        put(block, 24, &self.life.to_le_bytes());
-        put(block, 32, &self.first_seq.to_le_bytes());
-        put(block, 40, &self.last_seq.to_le_bytes());
-        put(block, 48, &self.records.to_le_bytes());
-        put(block, 52, &self.payload.to_le_bytes());
-        put(block, 64, &self.prev_hash);
-        self.hash = self.digest(block);
-        put(block, BLOCK_HASH_AT, &self.hash);
-        let crc = self.crc(block);
-        put(block, BLOCK_CRC_AT, &crc.to_le_bytes());
-        len
-    }
-
-    /// Reads the block that starts at `bytes[0]` and checks that it is whole: length, checksum, hash. Whether it
-    /// belongs here is the reader's question.
-    pub fn decode(bytes: &[u8], verify: Verify) -> Result<BlockHeader, Defect> {
-        if bytes.len() < ALIGN {
-            return Err(Defect::Length {
-                found: bytes.len() as u64,
-                most: MAX_BLOCK as u64,
-            });
-        }
-        if bytes[..4] != BLOCK_MAGIC {
-            return Err(if is_zero(&bytes[..ALIGN]) {
-                Defect::Zeros
-            } else {
-                Defect::Magic
-            });
-        }
-        let header = BlockHeader {
-            epoch: u16_at(bytes, 4),
-            shard: u16_at(bytes, 6),
-            segment: u64_at(bytes, 8),
-            number: u64_at(bytes, 16),
-            life: u64_at(bytes, 24),
-            first_seq: u64_at(bytes, 32),
-            last_seq: u64_at(bytes, 40),
-            records: u32_at(bytes, 48),
-            payload: u32_at(bytes, 52),
-            prev_hash: hash_at(bytes, 64),
-            hash: hash_at(bytes, BLOCK_HASH_AT),
-        };
-        let most = bytes.len().min(MAX_BLOCK);
-        if header.payload as usize > MAX_RECORD || header.len_on_disk() > most {
-            return Err(Defect::Length {
-                found: u64::from(header.payload),
-                most: most as u64,
-            });
-        }
-        let block = &bytes[..header.len_on_disk()];
-        if verify == Verify::Full {
-            let (stored, computed) = (u32_at(block, BLOCK_CRC_AT), header.crc(block));
-            if stored != computed {
-                return Err(Defect::Crc { stored, computed });
-            }
-            if header.digest(block) != header.hash {
-                return Err(Defect::Hash);
-            }
-        }
-        if u32_at(block, 56) != 0 || !is_zero(&block[BLOCK_HEADER + header.payload as usize..]) {
-            return Err(Defect::NotZero);
-        }
-        Ok(header)
-    }
-}
-
 /// The length of the record that starts at `payload[at]`, checked against what stands around it.
 pub fn record_at(payload: &[u8], at: usize, seq: u64, shard: u16) -> Result<usize, Defect> {
-    let defect = |what| Defect::Record {
-        at: (BLOCK_HEADER + at) as u32,
-        what,
-    };
+    let defect = |what| Defect::Record { at: (BLOCK_HEADER + at) as u32, what };
     let rest = payload.get(at..).unwrap_or_default();
     if rest.len() < RECORD_HEADER {
         return Err(defect("shorter than a record's header"));

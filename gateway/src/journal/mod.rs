@@ -10,11 +10,18 @@
 //! - [`format`]: the bytes. [`reader`]: one segment. [`recover`](mod@recover): all of them, and the rule of the tail.
 //! - [`storage`]: what is asked of a disk; [`DirectStorage`] is one, [`SimStorage`] one that crashes on purpose.
 
+mod block;
+mod config;
 mod direct;
 pub mod format;
+mod maker;
+mod prune;
 pub mod reader;
 pub mod recover;
+mod recovered;
+mod segment;
 mod sim;
+mod sim_disk;
 pub mod snapshot;
 pub mod storage;
 mod sys;
@@ -24,11 +31,17 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use block::{BlockHeader, Verify};
+pub use config::{BlockMark, JournalConfig, JournalError};
 pub use direct::{DirectOptions, DirectStorage, LOCK_FILE};
 pub use format::{RECORD_HEADER, epoch_of, seq_after};
+pub use prune::prune;
 pub use reader::{RecordAt, check_bytes};
-pub use recover::{Expect, RecoverError, Recovered, Tail, recover};
-pub use sim::{Crash, Faults, SimDisk, SimStorage};
+pub use recover::{Expect, recover};
+pub use recovered::{LastWrite, RecoverError, Recovered, SegmentInfo, Tail, VisitError};
+pub use segment::SegmentHeader;
+pub use sim::{SimDisk, SimStorage};
+pub use sim_disk::{Crash, Faults, Seeded};
 pub use snapshot::{Newest, Snapshot, SnapshotError, SnapshotMeta, newest_good, write_snapshot};
 pub use storage::{Dir, Media, Storage, StorageError};
-pub use writer::{BlockMark, Journal, JournalConfig, JournalError};
+pub use writer::Journal;

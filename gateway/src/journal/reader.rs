@@ -3,12 +3,11 @@
 //! The reader never writes, never panics on any bytes whatever, and gives out no record of a block before all of the
 //! block has been checked: checksum, hash, place in the chain, and every record's length and seq. Where the blocks
 //! end, it looks at all that follows for another block of the same epoch and life ([`Walk::later`]): whether there is
-//! one decides between a torn tail and damage, see [`super::recover`].
+//! one decides between a torn tail and damage, see [`super::recover`](mod@super::recover).
 
-use super::format::{
-    ALIGN, BLOCK_HEADER, BlockHeader, Defect, SegmentHeader, Verify, epoch_of, is_zero, record_at,
-    seq_after,
-};
+use super::block::{BlockHeader, Verify};
+use super::format::{ALIGN, BLOCK_HEADER, Defect, epoch_of, is_zero, record_at, seq_after};
+use super::segment::SegmentHeader;
 
 /// What the next block must continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,18 +61,10 @@ impl Chain {
         ];
         for (field, found, wanted) in fields {
             if found != wanted {
-                return Err(Defect::Chain {
-                    field,
-                    found,
-                    wanted,
-                });
+                return Err(Defect::Chain { field, found, wanted });
             }
         }
-        if block.prev_hash != self.hash {
-            Err(Defect::PreviousHash)
-        } else {
-            Ok(())
-        }
+        if block.prev_hash != self.hash { Err(Defect::PreviousHash) } else { Ok(()) }
     }
 
     /// Moves past a block.
@@ -144,12 +135,7 @@ impl<'a> Walk<'a> {
     /// Starts behind the segment's header.
     #[must_use]
     pub fn new(image: &'a [u8], header: &SegmentHeader, verify: Verify) -> Walk<'a> {
-        Walk {
-            image,
-            at: ALIGN.min(image.len()),
-            chain: Chain::of(header),
-            verify,
-        }
+        Walk { image, at: ALIGN.min(image.len()), chain: Chain::of(header), verify }
     }
 
     /// The chain so far.
@@ -174,21 +160,14 @@ impl<'a> Walk<'a> {
         self.chain.admits(&header)?;
         let payload = &rest[BLOCK_HEADER..BLOCK_HEADER + header.payload as usize];
         self.check_records(&header, payload)?;
-        let block = BlockAt {
-            header,
-            offset: self.at as u64,
-            payload,
-        };
+        let block = BlockAt { header, offset: self.at as u64, payload };
         self.chain.advance(&header);
         self.at += header.len_on_disk();
         Ok(block)
     }
 
     fn check_records(&self, header: &BlockHeader, payload: &[u8]) -> Result<(), Defect> {
-        let defect = |at: usize, what| Defect::Record {
-            at: (BLOCK_HEADER + at) as u32,
-            what,
-        };
+        let defect = |at: usize, what| Defect::Record { at: (BLOCK_HEADER + at) as u32, what };
         let (mut at, mut seq, mut records) = (0, header.first_seq, 0u32);
         while at < payload.len() {
             at += record_at(payload, at, seq, self.chain.shard)?;
@@ -199,16 +178,10 @@ impl<'a> Walk<'a> {
             records += 1;
         }
         if records == 0 || records != header.records {
-            return Err(defect(
-                at,
-                "the block holds another number of records than its header says",
-            ));
+            return Err(defect(at, "the block holds another number of records than its header says"));
         }
         if seq.wrapping_sub(1) != header.last_seq {
-            return Err(defect(
-                at,
-                "the last seq is not the one in the block's header",
-            ));
+            return Err(defect(at, "the last seq is not the one in the block's header"));
         }
         Ok(())
     }
@@ -222,9 +195,7 @@ impl<'a> Walk<'a> {
     /// The offset of a whole block of this epoch and life at or behind the place where the walk stands.
     #[must_use]
     pub fn later(&self) -> Option<u64> {
-        whole_block(self.image, self.at, |b| {
-            b.epoch == self.chain.epoch && b.life == self.chain.life
-        })
+        whole_block(self.image, self.at, |b| b.epoch == self.chain.epoch && b.life == self.chain.life)
     }
 }
 
@@ -233,9 +204,7 @@ pub fn whole_block(image: &[u8], from: usize, which: impl Fn(&BlockHeader) -> bo
     let aligned = from.next_multiple_of(ALIGN);
     (aligned..image.len())
         .step_by(ALIGN)
-        .find(|at| {
-            BlockHeader::decode(&image[*at..], Verify::Full).is_ok_and(|block| which(&block))
-        })
+        .find(|at| BlockHeader::decode(&image[*at..], Verify::Full).is_ok_and(|block| which(&block)))
         .map(|at| at as u64)
 }
 
@@ -268,11 +237,5 @@ pub fn check_bytes(image: &[u8]) -> Result<Contents, Defect> {
             Err(defect) => break defect,
         }
     };
-    Ok(Contents {
-        blocks,
-        records,
-        end: walk.offset(),
-        defect,
-        later: walk.later(),
-    })
+    Ok(Contents { blocks, records, end: walk.offset(), defect, later: walk.later() })
 }

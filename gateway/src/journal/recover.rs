@@ -13,17 +13,13 @@
 //! What the rule cannot see: damage to the very last block of the last epoch looks like a torn tail. A snapshot, or
 //! settled batches, of a later seq than [`Recovered::last_seq`] reveal it; who has them must compare.
 
-use std::error::Error as StdError;
-use std::fmt;
-
-use thiserror::Error;
-
-use super::format::{ALIGN, Defect, SegmentHeader, Verify, is_zero, segment_name, segment_number};
+use super::block::Verify;
+use super::format::{ALIGN, Defect, is_zero, segment_name, segment_number};
 use super::reader::{Chain, RecordAt, Walk};
-use super::storage::{Media, StorageError};
+use super::recovered::{LastWrite, RecoverError, Recovered, SegmentInfo, Tail, VisitError};
+use super::segment::SegmentHeader;
+use super::storage::Media;
 
-/// Why a caller refuses a record.
-pub type VisitError = Box<dyn StdError + Send + Sync>;
 /// What a caller does with each record.
 pub type Visit<'a> = dyn FnMut(&RecordAt<'_>) -> Result<(), VisitError> + 'a;
 
@@ -36,163 +32,11 @@ pub struct Expect {
     pub abi_hash: Option<[u8; 32]>,
 }
 
-/// Why a journal cannot be used.
-#[derive(Debug, Error)]
-pub enum RecoverError {
-    /// A file could not be read.
-    #[error("cannot read the journal: {0}")]
-    Storage(#[from] StorageError),
-    /// Bytes that were written whole once, and are not now.
-    #[error(
-        "journal damaged: {file} at byte {offset}: {defect}; {proof}. Acknowledged records stood here, so nothing was \
-         changed and nothing may be cut. Restore this file from a copy, or start from a snapshot on another disk; \
-         `wirebook journal dump` shows what can still be read"
-    )]
-    Damaged {
-        /// The file.
-        file: String,
-        /// Where, in bytes from its start.
-        offset: u64,
-        /// What is wrong there.
-        defect: Defect,
-        /// Why it cannot be a torn tail.
-        proof: String,
-    },
-    /// A segment between others is not there.
-    #[error("journal incomplete: {file} is missing between other segments. Restore it from a copy")]
-    Missing {
-        /// The file.
-        file: String,
-    },
-    /// A whole journal, but not this gateway's.
-    #[error(
-        "{file} belongs elsewhere: {what}. Point the configuration at the right directory, or use the program that made it"
-    )]
-    Foreign {
-        /// The file.
-        file: String,
-        /// What differs.
-        what: String,
-    },
-    /// The caller refused a record.
-    #[error("{file} at byte {offset}: record {seq:#018x} cannot be applied: {source}")]
-    Refused {
-        /// The file.
-        file: String,
-        /// Where the record stands, in bytes from the file's start.
-        offset: u64,
-        /// Its seq.
-        seq: u64,
-        /// The caller's reason.
-        source: VisitError,
-    },
-}
-
-/// Where a journal ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tail {
-    /// There is nothing yet.
-    Empty,
-    /// The last block is followed by zeros only.
-    Clean {
-        /// The last segment used.
-        segment: u64,
-        /// Where its blocks end, in bytes.
-        offset: u64,
-    },
-    /// The last block is followed by the remains of a write that was never acknowledged.
-    Cut {
-        /// The last segment used.
-        segment: u64,
-        /// Where its blocks end, in bytes.
-        offset: u64,
-        /// Why what follows is no block.
-        defect: Defect,
-    },
-}
-
-impl fmt::Display for Tail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Tail::Empty => write!(f, "empty journal"),
-            Tail::Clean { segment, offset } => write!(
-                f,
-                "clean end in {} at byte {offset}",
-                segment_name(*segment)
-            ),
-            Tail::Cut {
-                segment,
-                offset,
-                defect,
-            } => write!(
-                f,
-                "torn tail cut in {} at byte {offset}: {defect}; it was never acknowledged",
-                segment_name(*segment)
-            ),
-        }
-    }
-}
-
-/// One segment that is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentInfo {
-    /// Its number.
-    pub segment: u64,
-    /// Its epoch.
-    pub epoch: u16,
-    /// The seq of its last record, or of the last one before it when it holds none.
-    pub last_seq: u64,
-    /// How many records it holds.
-    pub records: u64,
-}
-
-/// The piece of file that the last life wrote last: at most this is not durable yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastWrite {
-    /// The segment.
-    pub segment: u64,
-    /// Where, in bytes from the start of the file.
-    pub offset: u64,
-    /// How long, in bytes.
-    pub len: u64,
-}
-
-/// What a journal holds, all of it verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovered {
-    /// The last epoch opened, 0 for none; it may hold no record.
-    pub last_epoch: u16,
-    /// The seq of the last record, 0 for none.
-    pub last_seq: u64,
-    /// How many records were read.
-    pub records: u64,
-    /// How many blocks the journal has had, removed segments included: the next one's number.
-    pub blocks: u64,
-    /// The hash of the last block, zeros for none.
-    pub last_hash: [u8; 32],
-    /// The last seq before the first segment, 0 unless segments were removed: a snapshot must reach it.
-    pub base_seq: u64,
-    /// The segments in use, in order.
-    pub segments: Vec<SegmentInfo>,
-    /// Files that a writer may remove: segments made ahead and never used, or never finished.
-    pub leftovers: Vec<String>,
-    /// Where it ends.
-    pub tail: Tail,
-    /// The life of the last segment.
-    pub last_life: u64,
-    /// What may not be durable yet.
-    pub last_write: Option<LastWrite>,
-}
-
 /// The suffix of a segment that is being made.
 pub const UNFINISHED: &str = ".new";
 
 /// Reads every segment in order and gives each record to `visit`. Verifies everything; writes nothing.
-pub fn recover<M: Media>(
-    media: &mut M,
-    expect: &Expect,
-    visit: &mut Visit<'_>,
-) -> Result<Recovered, RecoverError> {
+pub fn recover<M: Media>(media: &mut M, expect: &Expect, visit: &mut Visit<'_>) -> Result<Recovered, RecoverError> {
     recover_with(media, expect, Verify::Full, visit)
 }
 
@@ -227,16 +71,11 @@ pub(crate) fn recover_with<M: Media>(
         .filter(|f| f.name.strip_suffix(UNFINISHED).is_some_and(is_segment))
         .map(|f| f.name.clone())
         .collect();
-    let mut segments: Vec<u64> = files
-        .iter()
-        .filter_map(|f| segment_number(&f.name))
-        .collect();
+    let mut segments: Vec<u64> = files.iter().filter_map(|f| segment_number(&f.name)).collect();
     segments.sort_unstable();
     for pair in segments.windows(2) {
         if pair[1] != pair[0] + 1 {
-            return Err(RecoverError::Missing {
-                file: media.locate(&segment_name(pair[0] + 1)),
-            });
+            return Err(RecoverError::Missing { file: media.locate(&segment_name(pair[0] + 1)) });
         }
     }
     let mut image = Vec::new();
@@ -247,10 +86,7 @@ pub(crate) fn recover_with<M: Media>(
         let file = media.locate(&name);
         match SegmentHeader::decode(&image) {
             Err(Defect::Version { found }) => {
-                return Err(RecoverError::Foreign {
-                    file,
-                    what: format!("its format version is {found}"),
-                });
+                return Err(RecoverError::Foreign { file, what: format!("its format version is {found}") });
             }
             Err(defect) => {
                 // A file gets its name only when it is whole and all zeros, and its header is durable before anything
@@ -263,12 +99,7 @@ pub(crate) fn recover_with<M: Media>(
                         "other bytes of the file are written, so it was in use"
                     };
                     let proof = proof.to_owned();
-                    return Err(RecoverError::Damaged {
-                        file,
-                        offset: 0,
-                        defect,
-                        proof,
-                    });
+                    return Err(RecoverError::Damaged { file, offset: 0, defect, proof });
                 }
                 unused.get_or_insert(segment);
                 recovery.out.leftovers.push(name);
@@ -323,11 +154,7 @@ impl Recovery<'_> {
 
         let mut walk = Walk::new(image, header, self.verify);
         let mut records = 0;
-        let mut last = LastWrite {
-            segment,
-            offset: 0,
-            len: walk.offset(),
-        };
+        let mut last = LastWrite { segment, offset: 0, len: walk.offset() };
         let defect = loop {
             let block = match walk.next_block() {
                 Ok(block) => block,
@@ -342,20 +169,11 @@ impl Recovery<'_> {
                 })?;
                 records += 1;
             }
-            last = LastWrite {
-                segment,
-                offset: block.offset,
-                len: block.header.len_on_disk() as u64,
-            };
+            last = LastWrite { segment, offset: block.offset, len: block.header.len_on_disk() as u64 };
         };
         if let Some(later) = walk.later() {
             let proof = format!("a whole block of the same epoch stands at byte {later}");
-            return Err(RecoverError::Damaged {
-                file,
-                offset: walk.offset(),
-                defect,
-                proof,
-            });
+            return Err(RecoverError::Damaged { file, offset: walk.offset(), defect, proof });
         }
 
         let (chain, offset, clean) = (*walk.chain(), walk.offset(), walk.rest_is_zero());
@@ -366,90 +184,41 @@ impl Recovery<'_> {
         self.out.blocks = chain.next_block;
         self.out.records += records;
         self.out.last_write = Some(last);
-        self.out.segments.push(SegmentInfo {
-            segment,
-            epoch: header.epoch,
-            last_seq: chain.last_seq,
-            records,
-        });
-        self.out.tail = if clean {
-            Tail::Clean { segment, offset }
-        } else {
-            Tail::Cut {
-                segment,
-                offset,
-                defect,
-            }
-        };
-        self.end = Some(End {
-            chain,
-            offset,
-            defect,
-            clean,
-        });
+        self.out.segments.push(SegmentInfo { segment, epoch: header.epoch, last_seq: chain.last_seq, records });
+        self.out.tail = if clean { Tail::Clean { segment, offset } } else { Tail::Cut { segment, offset, defect } };
+        self.end = Some(End { chain, offset, defect, clean });
         Ok(())
     }
 
     /// Whether the file is a segment of this journal at all.
-    fn belongs(
-        &self,
-        header: &SegmentHeader,
-        segment: u64,
-        len: u64,
-        file: &str,
-    ) -> Result<(), RecoverError> {
-        let foreign = |what: String| {
-            Err(RecoverError::Foreign {
-                file: file.to_owned(),
-                what,
-            })
-        };
+    fn belongs(&self, header: &SegmentHeader, segment: u64, len: u64, file: &str) -> Result<(), RecoverError> {
+        let foreign = |what: String| Err(RecoverError::Foreign { file: file.to_owned(), what });
         if header.segment != segment {
             return foreign(format!("its header says segment {}", header.segment));
         }
         if header.shard != self.expect.shard {
-            return foreign(format!(
-                "it is of shard {}, not {}",
-                header.shard, self.expect.shard
-            ));
+            return foreign(format!("it is of shard {}, not {}", header.shard, self.expect.shard));
         }
-        if self
-            .expect
-            .abi_hash
-            .is_some_and(|abi| abi != header.abi_hash)
-        {
+        if self.expect.abi_hash.is_some_and(|abi| abi != header.abi_hash) {
             return foreign("its beats are defined otherwise (the ABI hash differs)".to_owned());
         }
         if header.length != len {
             let (found, most) = (len, header.length);
             let defect = Defect::Length { found, most };
             let proof = format!("its header says {most} bytes");
-            return Err(RecoverError::Damaged {
-                file: file.to_owned(),
-                offset: len.min(most),
-                defect,
-                proof,
-            });
+            return Err(RecoverError::Damaged { file: file.to_owned(), offset: len.min(most), defect, proof });
         }
         Ok(())
     }
 
     /// Whether a segment begins where the one before it ended.
-    fn continues<M: Media>(
-        &mut self,
-        header: &SegmentHeader,
-        file: &str,
-        media: &M,
-    ) -> Result<(), RecoverError> {
+    fn continues<M: Media>(&mut self, header: &SegmentHeader, file: &str, media: &M) -> Result<(), RecoverError> {
         let begin = Chain::of(header);
         let Some(end) = &self.end else {
             let first = header.segment == 1;
             if first && (begin.next_block, begin.last_seq, begin.hash) != (0, 0, [0; 32]) {
                 let what = "the first segment continues another one".to_owned();
-                return Err(RecoverError::Foreign {
-                    file: file.to_owned(),
-                    what,
-                });
+                return Err(RecoverError::Foreign { file: file.to_owned(), what });
             }
             self.out.base_seq = begin.last_seq;
             return Ok(());
@@ -464,11 +233,7 @@ impl Recovery<'_> {
                 defect: end.defect,
                 proof: format!(
                     "segment {} continues block {} (seq {:#018x}), and the blocks here end before {} (seq {:#018x})",
-                    header.segment,
-                    begin.next_block,
-                    begin.last_seq,
-                    end.chain.next_block,
-                    end.chain.last_seq
+                    header.segment, begin.next_block, begin.last_seq, end.chain.next_block, end.chain.last_seq
                 ),
             });
         }
@@ -477,27 +242,13 @@ impl Recovery<'_> {
             // The writer goes to the next segment only when the last write to this one has ended well.
             if !end.clean {
                 let proof = format!("segment {} of the same epoch follows it", header.segment);
-                return Err(RecoverError::Damaged {
-                    file: before,
-                    offset: end.offset,
-                    defect: end.defect,
-                    proof,
-                });
+                return Err(RecoverError::Damaged { file: before, offset: end.offset, defect: end.defect, proof });
             }
         } else if u32::from(begin.epoch) != u32::from(epoch) + 1 || begin.life == life {
             let (found, wanted) = (u64::from(begin.epoch), u64::from(epoch) + 1);
-            let defect = Defect::Chain {
-                field: "epoch",
-                found,
-                wanted,
-            };
+            let defect = Defect::Chain { field: "epoch", found, wanted };
             let proof = "every start opens the next epoch".to_owned();
-            return Err(RecoverError::Damaged {
-                file: file.to_owned(),
-                offset: 14,
-                defect,
-                proof,
-            });
+            return Err(RecoverError::Damaged { file: file.to_owned(), offset: 14, defect, proof });
         }
         Ok(())
     }

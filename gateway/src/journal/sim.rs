@@ -9,103 +9,13 @@
 //!
 //! [`Faults::skip_sync`] plants a bug: syncs are reported, and not done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::ALIGN;
 use super::recover::UNFINISHED;
+use super::sim_disk::{Crash, Disk, Faults, Flight, MAKING_STEPS, Making, SECTOR, Seeded, SimFile, error};
 use super::storage::{FileEntry, FileId, Media, Slot, Storage, StorageError};
-
-/// What a disk writes at once, in bytes.
-pub const SECTOR: usize = 512;
-/// The most steps that making a file takes.
-const MAKING_STEPS: u64 = 6;
-
-/// What goes wrong, counted from 1 over the life of the disk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Faults {
-    /// The n-th write fails half done, with this error number.
-    pub write: Option<(u64, i32)>,
-    /// The n-th sync fails.
-    pub sync: Option<u64>,
-    /// From the n-th on, files cannot be made, with this error number.
-    pub create: Option<(u64, i32)>,
-    /// The planted bug: syncs are reported and not done.
-    pub skip_sync: bool,
-}
-
-/// How a life ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crash {
-    /// The process is killed; the system lives.
-    Kill,
-    /// The power fails.
-    Power,
-}
-
-/// A seeded sequence of numbers (SplitMix64).
-#[derive(Debug, Clone)]
-pub struct Seeded(u64);
-
-impl Seeded {
-    /// The sequence of a seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Seeded {
-        Seeded(seed)
-    }
-
-    /// A number below `bound`, which is not 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
-#[derive(Debug, Default)]
-struct SimFile {
-    visible: Vec<u8>,
-    durable: Vec<u8>,
-    /// Written, not synced.
-    dirty: BTreeSet<usize>,
-    /// Written, and forgotten by a failed sync.
-    lost: BTreeSet<usize>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    name: String,
-    offset: usize,
-    bytes: Vec<u8>,
-    /// Sectors not yet written, in the order in which they will be.
-    left: Vec<usize>,
-    /// Fails when this many are left.
-    fails: Option<(usize, i32)>,
-    done: Option<Result<(), StorageError>>,
-}
-
-#[derive(Debug)]
-struct Making {
-    name: String,
-    len: u64,
-    steps: u64,
-}
-
-#[derive(Debug)]
-struct Disk {
-    files: BTreeMap<String, SimFile>,
-    open: Vec<String>,
-    flight: Option<Flight>,
-    making: Option<Making>,
-    random: Seeded,
-    faults: Faults,
-    writes: u64,
-    syncs: u64,
-    creates: u64,
-    life: u64,
-}
 
 /// The disk: outlives the storages opened on it.
 #[derive(Debug, Clone)]
@@ -123,10 +33,6 @@ pub struct SimStorage {
 fn locked(disk: &Arc<Mutex<Disk>>) -> MutexGuard<'_, Disk> {
     // A test that panicked while it held the lock has failed already.
     disk.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn error(what: &'static str, name: &str, code: i32) -> StorageError {
-    StorageError::io(what, name, &std::io::Error::from_raw_os_error(code))
 }
 
 impl SimDisk {
@@ -153,12 +59,7 @@ impl SimDisk {
         let mut disk = locked(&self.0);
         disk.life += 1;
         disk.open.clear();
-        SimStorage {
-            disk: Arc::clone(&self.0),
-            life: disk.life,
-            buffers: Default::default(),
-            in_flight: None,
-        }
+        SimStorage { disk: Arc::clone(&self.0), life: disk.life, buffers: Default::default(), in_flight: None }
     }
 
     /// Ends the life.
@@ -172,11 +73,7 @@ impl SimDisk {
         disk.flight = None;
         if let Some(making) = disk.making.take() {
             let len = disk.random.below(making.len + 1) as usize;
-            let file = SimFile {
-                visible: vec![0; len],
-                durable: vec![0; len],
-                ..SimFile::default()
-            };
+            let file = SimFile { visible: vec![0; len], durable: vec![0; len], ..SimFile::default() };
             disk.files.insert(making.name + UNFINISHED, file);
         }
         if crash == Crash::Power {
@@ -220,107 +117,14 @@ impl SimDisk {
     /// The visible bytes of a file.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        locked(&self.0)
-            .files
-            .get(name)
-            .map(|file| file.visible.clone())
-    }
-}
-
-impl Disk {
-    /// Some of what is under way happens.
-    fn progress(&mut self) {
-        if let Some(making) = &mut self.making {
-            making.steps = making.steps.saturating_sub(1);
-        }
-        let Some(mut flight) = self.flight.take() else {
-            return;
-        };
-        if flight.done.is_none() {
-            self.write_some(&mut flight);
-        }
-        self.flight = Some(flight);
-    }
-
-    fn write_some(&mut self, flight: &mut Flight) {
-        let Some(file) = self.files.get_mut(&flight.name) else {
-            flight.done = Some(Err(error("write to", &flight.name, libc::EBADF)));
-            return;
-        };
-        for _ in 0..self.random.below(1 + 2 * flight.left.len() as u64) {
-            if flight
-                .fails
-                .is_some_and(|(left, _)| flight.left.len() <= left)
-            {
-                break;
-            }
-            let Some(sector) = flight.left.pop() else {
-                break;
-            };
-            let (from, to) = (sector * SECTOR, (sector + 1) * SECTOR);
-            let at = flight.offset + from;
-            file.visible[at..at + SECTOR].copy_from_slice(&flight.bytes[from..to]);
-            file.dirty.insert(at / SECTOR);
-            file.lost.remove(&(at / SECTOR));
-        }
-        if let Some((left, code)) = flight.fails {
-            if flight.left.len() <= left {
-                flight.done = Some(Err(error("write to", &flight.name, code)));
-            }
-            return;
-        }
-        // All is written: the sync ends now, or later.
-        if flight.left.is_empty() && self.random.below(3) > 0 {
-            self.syncs += 1;
-            let dirty = std::mem::take(&mut file.dirty);
-            flight.done = Some(if self.faults.sync == Some(self.syncs) {
-                file.lost.extend(dirty);
-                Err(error("sync", &flight.name, libc::EIO))
-            } else if self.faults.skip_sync {
-                file.dirty = dirty;
-                Ok(())
-            } else {
-                for sector in dirty {
-                    let at = sector * SECTOR;
-                    file.durable[at..at + SECTOR].copy_from_slice(&file.visible[at..at + SECTOR]);
-                }
-                Ok(())
-            });
-        }
-    }
-
-    fn power_fails(&mut self) {
-        let mode = self.random.below(4);
-        for file in self.files.values_mut() {
-            let volatile: Vec<usize> = file.dirty.union(&file.lost).copied().collect();
-            let prefix = self.random.below(volatile.len() as u64 + 1) as usize;
-            for (n, sector) in volatile.iter().enumerate() {
-                let kept = match mode {
-                    0 => false,
-                    1 => true,
-                    2 => n < prefix,
-                    _ => self.random.below(2) == 0,
-                };
-                if kept {
-                    let at = sector * SECTOR;
-                    file.durable[at..at + SECTOR].copy_from_slice(&file.visible[at..at + SECTOR]);
-                }
-            }
-            file.visible.clone_from(&file.durable);
-            file.dirty.clear();
-            file.lost.clear();
-        }
+        locked(&self.0).files.get(name).map(|file| file.visible.clone())
     }
 }
 
 impl SimStorage {
     fn alive(&self, what: &'static str) -> Result<MutexGuard<'_, Disk>, StorageError> {
         let disk = locked(&self.disk);
-        if disk.life == self.life {
-            Ok(disk)
-        } else {
-            Err(error(what, "a disk of another life", libc::ENODEV))
-        }
+        if disk.life == self.life { Ok(disk) } else { Err(error(what, "a disk of another life", libc::ENODEV)) }
     }
 }
 
@@ -335,22 +139,12 @@ fn index(slot: Slot) -> usize {
 impl Media for SimStorage {
     fn list(&mut self) -> Result<Vec<FileEntry>, StorageError> {
         let disk = self.alive("list")?;
-        Ok(disk
-            .files
-            .iter()
-            .map(|(name, f)| FileEntry {
-                name: name.clone(),
-                len: f.visible.len() as u64,
-            })
-            .collect())
+        Ok(disk.files.iter().map(|(name, f)| FileEntry { name: name.clone(), len: f.visible.len() as u64 }).collect())
     }
 
     fn read(&mut self, name: &str, into: &mut Vec<u8>) -> Result<(), StorageError> {
         let disk = self.alive("read")?;
-        let file = disk
-            .files
-            .get(name)
-            .ok_or_else(|| error("read", name, libc::ENOENT))?;
+        let file = disk.files.get(name).ok_or_else(|| error("read", name, libc::ENOENT))?;
         into.clone_from(&file.visible);
         Ok(())
     }
@@ -377,21 +171,14 @@ impl Storage for SimStorage {
 
     fn remove(&mut self, name: &str) -> Result<(), StorageError> {
         let mut disk = self.alive("remove")?;
-        disk.files
-            .remove(name)
-            .map(drop)
-            .ok_or_else(|| error("remove", name, libc::ENOENT))
+        disk.files.remove(name).map(drop).ok_or_else(|| error("remove", name, libc::ENOENT))
     }
 
     fn begin_create(&mut self, name: &str, len: u64) -> Result<(), StorageError> {
         let mut disk = self.alive("make")?;
         assert!(disk.making.is_none(), "one file is made at a time");
         let steps = disk.random.below(MAKING_STEPS);
-        disk.making = Some(Making {
-            name: name.to_owned(),
-            len,
-            steps,
-        });
+        disk.making = Some(Making { name: name.to_owned(), len, steps });
         Ok(())
     }
 
@@ -409,11 +196,7 @@ impl Storage for SimStorage {
             return Some(Err(error("make", &making.name, libc::EEXIST)));
         }
         let zeros = vec![0; making.len as usize];
-        let file = SimFile {
-            visible: zeros.clone(),
-            durable: zeros,
-            ..SimFile::default()
-        };
+        let file = SimFile { visible: zeros.clone(), durable: zeros, ..SimFile::default() };
         disk.files.insert(making.name.clone(), file);
         disk.open.push(making.name);
         Some(Ok(FileId(disk.open.len() as u32 - 1)))
@@ -422,38 +205,18 @@ impl Storage for SimStorage {
     fn close(&mut self, _file: FileId) {}
 
     fn buffer(&mut self, slot: Slot) -> &mut [u8] {
-        assert!(
-            self.in_flight != Some(slot),
-            "the buffer {slot:?} is in flight"
-        );
+        assert!(self.in_flight != Some(slot), "the buffer {slot:?} is in flight");
         &mut self.buffers[index(slot)]
     }
 
-    fn queue(
-        &mut self,
-        file: FileId,
-        slot: Slot,
-        len: usize,
-        offset: u64,
-    ) -> Result<(), StorageError> {
-        assert!(
-            len.is_multiple_of(ALIGN) && offset.is_multiple_of(ALIGN as u64),
-            "aligned write"
-        );
+    fn queue(&mut self, file: FileId, slot: Slot, len: usize, offset: u64) -> Result<(), StorageError> {
+        assert!(len.is_multiple_of(ALIGN) && offset.is_multiple_of(ALIGN as u64), "aligned write");
         let bytes = self.buffers[index(slot)][..len].to_vec();
         let mut disk = self.alive("write to")?;
         assert!(disk.flight.is_none(), "one write is in flight at a time");
-        let name = disk
-            .open
-            .get(file.0 as usize)
-            .cloned()
-            .ok_or_else(|| error("write to", "?", libc::EBADF))?;
+        let name = disk.open.get(file.0 as usize).cloned().ok_or_else(|| error("write to", "?", libc::EBADF))?;
         let end = offset as usize + len;
-        if disk
-            .files
-            .get(&name)
-            .is_none_or(|file| end > file.visible.len())
-        {
+        if disk.files.get(&name).is_none_or(|file| end > file.visible.len()) {
             return Err(error("write behind the end of", &name, libc::EFBIG));
         }
         let mut left: Vec<usize> = (0..len / SECTOR).collect();
@@ -463,14 +226,7 @@ impl Storage for SimStorage {
         disk.writes += 1;
         let fault = disk.faults.write.filter(|(n, _)| *n == disk.writes);
         let fails = fault.map(|(_, code)| (disk.random.below(left.len() as u64) as usize, code));
-        disk.flight = Some(Flight {
-            name,
-            offset: offset as usize,
-            bytes,
-            left,
-            fails,
-            done: None,
-        });
+        disk.flight = Some(Flight { name, offset: offset as usize, bytes, left, fails, done: None });
         drop(disk);
         self.in_flight = Some(slot);
         Ok(())

@@ -54,9 +54,7 @@ pub enum SnapshotError {
         source: io::Error,
     },
     /// Its bytes are not what was written.
-    #[error(
-        "{file} is damaged: {what}. An older snapshot and the journal replace it; remove the file"
-    )]
+    #[error("{file} is damaged: {what}. An older snapshot and the journal replace it; remove the file")]
     Damaged {
         /// The file.
         file: String,
@@ -121,11 +119,7 @@ impl Snapshot {
         let file = File::open(path).map_err(io_error("open", path))?;
         let map = sys::map(&file).map_err(io_error("map", path))?;
         let meta = check(&map, path, expect)?;
-        Ok(Snapshot {
-            meta,
-            path: path.to_owned(),
-            map,
-        })
+        Ok(Snapshot { meta, path: path.to_owned(), map })
     }
 }
 
@@ -151,24 +145,13 @@ fn snapshot_seq(name: &str) -> Option<u64> {
 }
 
 fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> SnapshotError {
-    move |source| SnapshotError::Io {
-        what,
-        file: path.display().to_string(),
-        source,
-    }
+    move |source| SnapshotError::Io { what, file: path.display().to_string(), source }
 }
 
 /// Writes a snapshot durably and removes all but the newest `keep` (at least 1). Blocks for as long as the disk needs.
-pub fn write_snapshot(
-    dir: &Path,
-    meta: &SnapshotMeta,
-    payload: &[u8],
-    keep: usize,
-) -> Result<PathBuf, SnapshotError> {
+pub fn write_snapshot(dir: &Path, meta: &SnapshotMeta, payload: &[u8], keep: usize) -> Result<PathBuf, SnapshotError> {
     if keep == 0 || payload.len() as u64 > MAX_PAYLOAD {
-        return Err(SnapshotError::Use(
-            "at least one is kept, and a payload is at most 64 GiB",
-        ));
+        return Err(SnapshotError::Use("at least one is kept, and a payload is at most 64 GiB"));
     }
     let path = dir.join(snapshot_name(meta.seq));
     let unfinished = dir.join(snapshot_name(meta.seq) + super::recover::UNFINISHED);
@@ -194,10 +177,7 @@ pub fn write_snapshot(
 
 /// Chooses the newest snapshot that verifies. A directory that does not exist holds none.
 pub fn newest_good(dir: &Path, expect: &Expect) -> Result<Newest, SnapshotError> {
-    let mut newest = Newest {
-        snapshot: None,
-        skipped: Vec::new(),
-    };
+    let mut newest = Newest { snapshot: None, skipped: Vec::new() };
     for (_, path) in list(dir)?.into_iter().rev() {
         match Snapshot::open(&path, expect) {
             Ok(snapshot) => {
@@ -242,18 +222,8 @@ fn encode(meta: &SnapshotMeta, payload: &[u8], header: &mut [u8]) {
 
 fn check(bytes: &[u8], path: &Path, expect: &Expect) -> Result<SnapshotMeta, SnapshotError> {
     let file = path.display().to_string();
-    let damaged = |what: String| {
-        Err(SnapshotError::Damaged {
-            file: file.clone(),
-            what,
-        })
-    };
-    let foreign = |what: String| {
-        Err(SnapshotError::Foreign {
-            file: file.clone(),
-            what,
-        })
-    };
+    let damaged = |what: String| Err(SnapshotError::Damaged { file: file.clone(), what });
+    let foreign = |what: String| Err(SnapshotError::Foreign { file: file.clone(), what });
     if bytes.len() < ALIGN || bytes[..8] != SNAPSHOT_MAGIC {
         return damaged(format!("{} bytes without a snapshot's header", bytes.len()));
     }
@@ -263,9 +233,7 @@ fn check(bytes: &[u8], path: &Path, expect: &Expect) -> Result<SnapshotMeta, Sna
     }
     let version = u32_at(header, 8);
     if version != SNAPSHOT_VERSION {
-        return foreign(format!(
-            "format version {version}, this program reads {SNAPSHOT_VERSION}"
-        ));
+        return foreign(format!("format version {version}, this program reads {SNAPSHOT_VERSION}"));
     }
     if u16_at(header, 14) != 0 || !is_zero(&header[USED..CRC_AT]) {
         return damaged("bytes that must be zero are not".to_owned());
@@ -276,29 +244,17 @@ fn check(bytes: &[u8], path: &Path, expect: &Expect) -> Result<SnapshotMeta, Sna
         seq: u64_at(header, 16),
         block_hash: hash_at(header, 64),
     };
-    if path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .and_then(snapshot_seq)
-        != Some(meta.seq)
-    {
+    if path.file_name().and_then(|name| name.to_str()).and_then(snapshot_seq) != Some(meta.seq) {
         return damaged(format!("its header says seq {:#018x}", meta.seq));
     }
     if meta.shard != expect.shard {
-        return foreign(format!(
-            "it is of shard {}, not {}",
-            meta.shard, expect.shard
-        ));
+        return foreign(format!("it is of shard {}, not {}", meta.shard, expect.shard));
     }
     if expect.abi_hash.is_some_and(|abi| abi != meta.abi_hash) {
         return foreign("its beats are defined otherwise (the ABI hash differs)".to_owned());
     }
     if payload.len() as u64 != u64_at(header, 24) {
-        return damaged(format!(
-            "{} bytes of payload where the header says {}",
-            payload.len(),
-            u64_at(header, 24)
-        ));
+        return damaged(format!("{} bytes of payload where the header says {}", payload.len(), u64_at(header, 24)));
     }
     if *blake3::hash(payload).as_bytes() != hash_at(header, 96) {
         return damaged("the payload's hash differs".to_owned());

@@ -30,14 +30,10 @@ pub struct StorageError {
 
 fn hint(code: &Option<i32>) -> &'static str {
     match *code {
-        Some(libc::ENOSPC | libc::EDQUOT) => {
-            " (make room on this disk, or remove finalized segments, then restart)"
-        }
+        Some(libc::ENOSPC | libc::EDQUOT) => " (make room on this disk, or remove finalized segments, then restart)",
         Some(libc::EIO) => " (the disk is failing: look at the kernel's log before a restart)",
         Some(libc::EACCES | libc::EPERM) => " (check the owner and the mode of the directory)",
-        Some(libc::EROFS) => {
-            " (the file system is read-only, often after a disk error: look at the kernel's log)"
-        }
+        Some(libc::EROFS) => " (the file system is read-only, often after a disk error: look at the kernel's log)",
         _ => "",
     }
 }
@@ -46,23 +42,13 @@ impl StorageError {
     /// An error of the operating system while doing `what` to `file`.
     #[must_use]
     pub fn io(what: &'static str, file: &str, error: &io::Error) -> StorageError {
-        StorageError {
-            what,
-            file: file.to_owned(),
-            why: error.to_string(),
-            code: error.raw_os_error(),
-        }
+        StorageError { what, file: file.to_owned(), why: error.to_string(), code: error.raw_os_error() }
     }
 
     /// An error without a number.
     #[must_use]
     pub fn other(what: &'static str, file: &str, why: &str) -> StorageError {
-        StorageError {
-            what,
-            file: file.to_owned(),
-            why: why.to_owned(),
-            code: None,
-        }
+        StorageError { what, file: file.to_owned(), why: why.to_owned(), code: None }
     }
 
     /// Whether the disk, or the quota, is full.
@@ -130,13 +116,7 @@ pub trait Storage: Media {
     fn buffer(&mut self, slot: Slot) -> &mut [u8];
     /// Queues a write of the first `len` bytes of the slot at `offset`, then a sync of the file. Both are multiples of
     /// 4 KiB. One at a time.
-    fn queue(
-        &mut self,
-        file: FileId,
-        slot: Slot,
-        len: usize,
-        offset: u64,
-    ) -> Result<(), StorageError>;
+    fn queue(&mut self, file: FileId, slot: Slot, len: usize, offset: u64) -> Result<(), StorageError>;
     /// Hands to the system what is queued and lets it finish what is done: one system call at most, and none when
     /// there is nothing to do.
     fn enter(&mut self) -> Result<(), StorageError>;
@@ -163,9 +143,7 @@ impl Dir {
     /// A journal's directory; nothing is opened yet.
     #[must_use]
     pub fn new(path: &Path) -> Dir {
-        Dir {
-            path: path.to_owned(),
-        }
+        Dir { path: path.to_owned() }
     }
 
     /// The directory.
@@ -184,10 +162,7 @@ impl Media for Dir {
             let entry = entry.map_err(|e| failed(&e))?;
             let meta = entry.metadata().map_err(|e| failed(&e))?;
             if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
-                files.push(FileEntry {
-                    name,
-                    len: meta.len(),
-                });
+                files.push(FileEntry { name, len: meta.len() });
             }
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -200,18 +175,11 @@ impl Media for Dir {
         let mut file = File::open(self.path.join(name)).map_err(|e| failed(&e))?;
         let len = file.metadata().map_err(|e| failed(&e))?.len();
         if len > MAX_SEGMENT_LEN {
-            return Err(StorageError::other(
-                "read",
-                &place,
-                "longer than any segment may be",
-            ));
+            return Err(StorageError::other("read", &place, "longer than any segment may be"));
         }
         into.clear();
         into.reserve(len as usize);
-        Read::by_ref(&mut file)
-            .take(MAX_SEGMENT_LEN)
-            .read_to_end(into)
-            .map_err(|e| failed(&e))?;
+        Read::by_ref(&mut file).take(MAX_SEGMENT_LEN).read_to_end(into).map_err(|e| failed(&e))?;
         Ok(())
     }
 

@@ -22,8 +22,7 @@ pub(super) fn eventfd() -> io::Result<File> {
 /// Reserves the blocks of the first `len` bytes, so that a full disk shows now. A file system that cannot is no error:
 /// the zeros written next reserve them as well.
 pub(super) fn allocate(file: &File, len: u64) -> io::Result<()> {
-    let len =
-        libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let len = libc::off_t::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     // SAFETY: the descriptor is open for the whole call, and the call touches no memory of ours.
     if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len) } == 0 {
         return Ok(());

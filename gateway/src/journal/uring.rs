@@ -85,41 +85,25 @@ impl Ring {
     /// A ring that signals `wake` on completions and keeps `lock` open until its last request has ended, even when
     /// the process is killed.
     pub(super) fn new(wake: Option<&File>, lock: &File) -> io::Result<Ring> {
-        let ring: IoUring = IoUring::builder()
-            .setup_coop_taskrun()
-            .setup_taskrun_flag()
-            .build(ENTRIES)?;
+        let ring: IoUring = IoUring::builder().setup_coop_taskrun().setup_taskrun_flag().build(ENTRIES)?;
         ring.submitter().register_files(&[lock.as_raw_fd()])?;
         if let Some(wake) = wake {
             ring.submitter().register_eventfd(wake.as_raw_fd())?;
         }
-        Ok(Ring {
-            ring,
-            buffers: Default::default(),
-            registered: false,
-            flight: None,
-            calls: 0,
-        })
+        Ok(Ring { ring, buffers: Default::default(), registered: false, flight: None, calls: 0 })
     }
 
     /// Makes the buffers: 4 KiB for headers, twice `block`. Tells whether they could be registered.
     pub(super) fn reserve(&mut self, block: usize) -> io::Result<bool> {
-        assert!(
-            self.flight.is_none(),
-            "buffers are replaced while the disk reads them"
-        );
+        assert!(self.flight.is_none(), "buffers are replaced while the disk reads them");
         if mem::take(&mut self.registered) {
             self.ring.submitter().unregister_buffers()?;
         }
-        self.buffers = [
-            Aligned::new(ALIGN),
-            Aligned::new(block),
-            Aligned::new(block),
-        ];
-        let vectors = self.buffers.each_ref().map(|buffer| libc::iovec {
-            iov_base: buffer.bytes().as_ptr().cast_mut().cast(),
-            iov_len: buffer.len,
-        });
+        self.buffers = [Aligned::new(ALIGN), Aligned::new(block), Aligned::new(block)];
+        let vectors = self
+            .buffers
+            .each_ref()
+            .map(|buffer| libc::iovec { iov_base: buffer.bytes().as_ptr().cast_mut().cast(), iov_len: buffer.len });
         // SAFETY: the three ranges are live heap memory that `self` owns. They are freed only in `reserve`, after they
         // were unregistered, and in `drop`, when nothing is in flight.
         self.registered = unsafe { self.ring.submitter().register_buffers(&vectors) }.is_ok();
@@ -129,10 +113,7 @@ impl Ring {
     /// A buffer that is not in flight.
     pub(super) fn buffer(&mut self, slot: Slot) -> &mut [u8] {
         // The kernel reads the buffer in flight: handing it out would be a race, and would write torn blocks.
-        assert!(
-            self.flight.as_ref().is_none_or(|f| f.slot != slot),
-            "the buffer {slot:?} is in flight"
-        );
+        assert!(self.flight.as_ref().is_none_or(|f| f.slot != slot), "the buffer {slot:?} is in flight");
         self.buffers[index(slot)].bytes_mut()
     }
 
@@ -147,13 +128,7 @@ impl Ring {
     }
 
     /// Queues the linked pair. No system call yet.
-    pub(super) fn queue(
-        &mut self,
-        file: RawFd,
-        slot: Slot,
-        len: usize,
-        offset: u64,
-    ) -> io::Result<()> {
+    pub(super) fn queue(&mut self, file: RawFd, slot: Slot, len: usize, offset: u64) -> io::Result<()> {
         assert!(self.flight.is_none(), "one write is in flight at a time");
         let bytes = self.buffers[index(slot)].bytes();
         assert!(
@@ -162,31 +137,17 @@ impl Ring {
         );
         let (start, count) = (bytes.as_ptr(), len as u32);
         let write = if self.registered {
-            opcode::WriteFixed::new(Fd(file), start, count, index(slot) as u16)
-                .offset(offset)
-                .build()
+            opcode::WriteFixed::new(Fd(file), start, count, index(slot) as u16).offset(offset).build()
         } else {
-            opcode::Write::new(Fd(file), start, count)
-                .offset(offset)
-                .build()
+            opcode::Write::new(Fd(file), start, count).offset(offset).build()
         };
-        let sync = opcode::Fsync::new(Fd(file))
-            .flags(FsyncFlags::DATASYNC)
-            .build();
-        let pair = [
-            write.flags(squeue::Flags::IO_LINK).user_data(WRITE),
-            sync.user_data(SYNC),
-        ];
+        let sync = opcode::Fsync::new(Fd(file)).flags(FsyncFlags::DATASYNC).build();
+        let pair = [write.flags(squeue::Flags::IO_LINK).user_data(WRITE), sync.user_data(SYNC)];
         // SAFETY: the buffer lives until both completions are reaped: `flight` keeps `buffer` from handing it out,
         // and `drop` waits or leaks. The descriptor is kept open by the caller until then.
         unsafe { self.ring.submission().push_multiple(&pair) }
             .map_err(|_| io::Error::from_raw_os_error(libc::EBUSY))?;
-        self.flight = Some(Flight {
-            slot,
-            len: count,
-            left: 2,
-            error: None,
-        });
+        self.flight = Some(Flight { slot, len: count, left: 2, error: None });
         Ok(())
     }
 
@@ -202,11 +163,7 @@ impl Ring {
         };
         self.calls += 1;
         // SAFETY: the queued entries are valid as argued in `queue`; no signal mask is passed.
-        let entered = unsafe {
-            self.ring
-                .submitter()
-                .enter::<libc::sigset_t>(queued, 0, ENTER_GETEVENTS, None)
-        };
+        let entered = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, ENTER_GETEVENTS, None) };
         passing(entered.map(drop))
     }
 
@@ -214,12 +171,7 @@ impl Ring {
     pub(super) fn wait(&mut self, limit: Duration) -> io::Result<()> {
         let time = Timespec::from(limit);
         self.calls += 1;
-        passing(
-            self.ring
-                .submitter()
-                .submit_with_args(1, &SubmitArgs::new().timespec(&time))
-                .map(drop),
-        )
+        passing(self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time)).map(drop))
     }
 
     /// The result of the pair in flight, once both of its completions are there.
@@ -229,10 +181,9 @@ impl Ring {
             let result = completion.result();
             let error = match completion.user_data() {
                 _ if result < 0 => Some(io::Error::from_raw_os_error(-result)),
-                WRITE if result as u32 != flight.len => Some(io::Error::new(
-                    io::ErrorKind::WriteZero,
-                    format!("{result} of {} bytes written", flight.len),
-                )),
+                WRITE if result as u32 != flight.len => {
+                    Some(io::Error::new(io::ErrorKind::WriteZero, format!("{result} of {} bytes written", flight.len)))
+                }
                 _ => None,
             };
             // The first error is the cause; the link then cancels the sync.
@@ -252,14 +203,7 @@ impl Ring {
 /// What a later call will make good is no error.
 fn passing(result: io::Result<()>) -> io::Result<()> {
     match result {
-        Err(e)
-            if matches!(
-                e.raw_os_error(),
-                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME)
-            ) =>
-        {
-            Ok(())
-        }
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY | libc::ETIME)) => Ok(()),
         other => other,
     }
 }

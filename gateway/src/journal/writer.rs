@@ -11,124 +11,20 @@
 //! **Failure is sticky.** After a write or sync has failed nothing more is accepted, `poll` repeats the error, and
 //! [`Journal::durable`] stays where it is: true, and final.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::os::fd::RawFd;
 
-use thiserror::Error;
-
+use super::block::BlockHeader;
+use super::config::{BlockMark, JournalConfig, JournalError};
 use super::format::{
-    ALIGN, BLOCK_HEADER, BlockHeader, Defect, MAX_BLOCK, MAX_RECORD, MAX_SEGMENT_LEN,
-    RECORD_HEADER, SegmentHeader, block_len, record_at, segment_name, u16_at, u64_at,
+    ALIGN, BLOCK_HEADER, Defect, RECORD_HEADER, block_len, record_at, segment_name, seq_after, u16_at, u64_at,
 };
 use super::reader::Chain;
-use super::recover::{LastWrite, Recovered};
+use super::recovered::{LastWrite, Recovered};
+use super::segment::SegmentHeader;
 use super::storage::{FileId, Slot, Storage, StorageError};
 
-/// The length of a segment unless configured, in bytes.
-pub const DEFAULT_SEGMENT_LEN: u64 = 64 << 20;
 /// How often a blocking call waits for the storage before it gives up; one wait lasts some milliseconds.
 const PATIENCE: u32 = 10_000;
-
-/// Why a journal does not take, or not keep, a record.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum JournalError {
-    /// Back-pressure: the group is full and the one before it is not durable yet. Poll, then try again.
-    #[error("the journal's group is full: poll until it is handed to the disk")]
-    Full,
-    /// A record that no block can hold.
-    #[error("a record of {len} bytes, and a block holds {most}")]
-    TooLong {
-        /// The record's length, in bytes.
-        len: usize,
-        /// The most, in bytes.
-        most: usize,
-    },
-    /// Bytes that are not a record, or not the next one.
-    #[error("not the next record ({wanted:#018x}): {defect}")]
-    NotNext {
-        /// The seq that is next.
-        wanted: u64,
-        /// What is wrong.
-        defect: Defect,
-    },
-    /// A configuration that cannot work.
-    #[error("journal configuration: {0}")]
-    Config(&'static str),
-    /// Every epoch has been used.
-    #[error("this shard has had its 65,535 epochs: start a new journal from a snapshot")]
-    EpochsUsed,
-    /// The disk failed. Sticky: nothing is acknowledged any more.
-    #[error("the journal stopped, nothing after seq {durable:#018x} is acknowledged: {cause}")]
-    Stopped {
-        /// The last seq that is durable, 0 for none.
-        durable: u64,
-        /// What failed.
-        cause: StorageError,
-    },
-}
-
-/// How a journal is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalConfig {
-    /// The shard.
-    pub shard: u16,
-    /// The hash of the beats' definition that this program was built with.
-    pub abi_hash: [u8; 32],
-    /// The length of a new segment, in bytes: a multiple of 4 KiB.
-    pub segment_len: u64,
-    /// The longest block, in bytes: a multiple of 4 KiB, at most [`MAX_BLOCK`].
-    pub max_block: usize,
-    /// A random number for this start, never the one of the start before.
-    pub life: u64,
-}
-
-impl JournalConfig {
-    /// Segments of 64 MiB, blocks up to 1 MiB, a random life.
-    #[must_use]
-    pub fn new(shard: u16, abi_hash: [u8; 32]) -> JournalConfig {
-        // The standard library seeds these keys from the system's randomness.
-        let life = RandomState::new().build_hasher().finish();
-        JournalConfig {
-            shard,
-            abi_hash,
-            segment_len: DEFAULT_SEGMENT_LEN,
-            max_block: MAX_BLOCK,
-            life,
-        }
-    }
-
-    fn check(&self, after: &Recovered) -> Result<(), JournalError> {
-        let whole =
-            self.segment_len.is_multiple_of(ALIGN as u64) && self.max_block.is_multiple_of(ALIGN);
-        if !whole || !(ALIGN..=MAX_BLOCK).contains(&self.max_block) {
-            return Err(JournalError::Config(
-                "segment_len and max_block are multiples of 4096, max_block at most 1 MiB",
-            ));
-        }
-        if self.segment_len > MAX_SEGMENT_LEN || self.segment_len < (ALIGN + self.max_block) as u64
-        {
-            return Err(JournalError::Config(
-                "segment_len is at most 256 MiB and holds at least a header and a block",
-            ));
-        }
-        if after.last_epoch != 0 && after.last_life == self.life {
-            return Err(JournalError::Config("life is the one of the start before"));
-        }
-        Ok(())
-    }
-}
-
-/// A durable block: what a snapshot names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockMark {
-    /// The seq of its last record.
-    pub seq: u64,
-    /// Its number.
-    pub number: u64,
-    /// Its hash.
-    pub hash: [u8; 32],
-}
 
 /// What the disk is doing.
 #[derive(Debug, Clone, Copy)]
@@ -172,24 +68,11 @@ impl<S: Storage> Journal<S> {
     /// Opens the epoch after the last one, in a new segment. Blocks until it is durable.
     ///
     /// `after` must come from [`recover`](super::recover()) over the same storage, with nothing written since.
-    pub fn start(
-        mut storage: S,
-        config: JournalConfig,
-        after: &Recovered,
-    ) -> Result<Journal<S>, JournalError> {
+    pub fn start(mut storage: S, config: JournalConfig, after: &Recovered) -> Result<Journal<S>, JournalError> {
         config.check(after)?;
         let epoch = after.next_epoch()?;
-        let stopped = |cause| JournalError::Stopped {
-            durable: after.last_seq,
-            cause,
-        };
-        storage
-            .reserve(
-                config
-                    .max_block
-                    .max(after.last_write.map_or(0, |last| last.len as usize)),
-            )
-            .map_err(stopped)?;
+        let stopped = |cause| JournalError::Stopped { durable: after.last_seq, cause };
+        storage.reserve(config.max_block.max(after.last_write.map_or(0, |last| last.len as usize))).map_err(stopped)?;
         if let Some(last) = after.last_write {
             write_again(&mut storage, last).map_err(stopped)?;
         }
@@ -215,11 +98,7 @@ impl<S: Storage> Journal<S> {
             file: FileId(u32::MAX),
             offset: 0,
             next: Next::Making { again: false },
-            durable: BlockMark {
-                seq: after.last_seq,
-                number: after.blocks.saturating_sub(1),
-                hash: after.last_hash,
-            },
+            durable: BlockMark { seq: after.last_seq, number: after.blocks.saturating_sub(1), hash: after.last_hash },
             failure: None,
             storage,
             config,
@@ -238,47 +117,61 @@ impl<S: Storage> Journal<S> {
     /// The seq of the next record.
     #[must_use]
     pub fn next_seq(&self) -> u64 {
-        super::format::seq_after(self.appended, self.chain.epoch)
+        seq_after(self.appended, self.chain.epoch)
     }
 
     /// Takes the next record: header, payload and padding. [`JournalError::Full`] means not yet; any other error
     /// means never.
     pub fn append(&mut self, record: &[u8], seq: u64) -> Result<(), JournalError> {
+        let wanted = self.next_seq();
+        if seq != wanted {
+            let defect = Defect::Chain { field: "seq", found: seq, wanted };
+            return Err(JournalError::NotNext { wanted, defect });
+        }
+        self.take(record, true).map(drop)
+    }
+
+    /// Takes records that stand one after another, until the group is full, and returns how many bytes it took: the
+    /// rest is for after the next poll. An error is about the record behind those taken, see [`Journal::appended`].
+    pub fn append_burst(&mut self, burst: &[u8]) -> Result<usize, JournalError> {
+        let mut at = 0;
+        while at < burst.len() {
+            match self.take(&burst[at..], false) {
+                Ok(len) => at += len,
+                Err(JournalError::Full) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(at)
+    }
+
+    /// Takes the record at the front of `bytes`; `alone` when nothing may follow it.
+    fn take(&mut self, bytes: &[u8], alone: bool) -> Result<usize, JournalError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
         let wanted = self.next_seq();
         let most = self.config.max_block - BLOCK_HEADER;
-        if record.len() > most || record.len() > MAX_RECORD {
-            return Err(JournalError::TooLong {
-                len: record.len(),
-                most,
-            });
+        if alone && bytes.len() > most {
+            return Err(JournalError::TooLong { len: bytes.len(), most });
         }
         let not_next = |defect| JournalError::NotNext { wanted, defect };
-        if seq != wanted {
-            return Err(not_next(Defect::Chain {
-                field: "seq",
-                found: seq,
-                wanted,
-            }));
+        let len = record_at(bytes, 0, wanted, self.config.shard).map_err(not_next)?;
+        if alone && len != bytes.len() {
+            return Err(not_next(Defect::Record { at: 0, what: "bytes follow it" }));
         }
-        let len = record_at(record, 0, seq, self.config.shard).map_err(not_next)?;
-        if len != record.len() {
-            return Err(not_next(Defect::Record {
-                at: 0,
-                what: "bytes follow it",
-            }));
+        if len > most {
+            return Err(JournalError::TooLong { len, most });
         }
         let end = self.used + len;
         if end > self.config.max_block {
             return Err(JournalError::Full);
         }
-        self.storage.buffer(self.gather)[self.used..end].copy_from_slice(record);
+        self.storage.buffer(self.gather)[self.used..end].copy_from_slice(&bytes[..len]);
         self.used = end;
         self.records += 1;
-        self.appended = seq;
-        Ok(())
+        self.appended = wanted;
+        Ok(len)
     }
 
     /// How many bytes of records the group still takes.
@@ -296,10 +189,7 @@ impl<S: Storage> Journal<S> {
         match self.step() {
             Ok(()) => Ok(self.durable.seq),
             Err(cause) => {
-                let failure = JournalError::Stopped {
-                    durable: self.durable.seq,
-                    cause,
-                };
+                let failure = JournalError::Stopped { durable: self.durable.seq, cause };
                 tracing::error!(%failure, "journal stopped");
                 self.failure = Some(failure.clone());
                 Err(failure)
@@ -368,19 +258,12 @@ impl<S: Storage> Journal<S> {
             let waited = self.storage.wait();
             self.stop_on(waited)?;
         }
-        self.stop_on(Err(StorageError::other(
-            "wait for",
-            "the journal",
-            "the disk does not answer",
-        )))
+        self.stop_on(Err(StorageError::other("wait for", "the journal", "the disk does not answer")))
     }
 
     fn stop_on(&mut self, result: Result<(), StorageError>) -> Result<(), JournalError> {
         result.map_err(|cause| {
-            let failure = JournalError::Stopped {
-                durable: self.durable.seq,
-                cause,
-            };
+            let failure = JournalError::Stopped { durable: self.durable.seq, cause };
             self.failure = Some(failure.clone());
             failure
         })
@@ -425,8 +308,7 @@ impl<S: Storage> Journal<S> {
 
     fn make_next(&mut self, segment: u64, again: bool) -> Result<(), StorageError> {
         self.next = Next::Making { again };
-        self.storage
-            .begin_create(&segment_name(segment), self.config.segment_len)
+        self.storage.begin_create(&segment_name(segment), self.config.segment_len)
     }
 
     /// A segment ahead that cannot be made is a warning while there is room in this one, and is tried once more.
@@ -501,39 +383,15 @@ impl<S: Storage> Journal<S> {
         let buffer = self.storage.buffer(self.gather);
         let len = block.seal(buffer);
         let first = &buffer[BLOCK_HEADER..BLOCK_HEADER + RECORD_HEADER];
-        assert!(
-            u64_at(first, 0) == block.first_seq && u16_at(first, 24) == block.shard,
-            "the group is the next block"
-        );
-        self.storage
-            .queue(self.file, self.gather, len, self.offset)?;
-        let mark = BlockMark {
-            seq: block.last_seq,
-            number: block.number,
-            hash: block.hash,
-        };
-        self.flight = Flight::Block {
-            len: len as u64,
-            mark,
-        };
+        assert!(u64_at(first, 0) == block.first_seq && u16_at(first, 24) == block.shard, "the group is the next block");
+        self.storage.queue(self.file, self.gather, len, self.offset)?;
+        let mark = BlockMark { seq: block.last_seq, number: block.number, hash: block.hash };
+        self.flight = Flight::Block { len: len as u64, mark };
         self.chain.advance(&block);
-        self.gather = if self.gather == Slot::A {
-            Slot::B
-        } else {
-            Slot::A
-        };
+        self.gather = if self.gather == Slot::A { Slot::B } else { Slot::A };
         self.used = BLOCK_HEADER;
         self.records = 0;
         Ok(())
-    }
-}
-
-impl Recovered {
-    /// The epoch that the next start opens.
-    pub fn next_epoch(&self) -> Result<u16, JournalError> {
-        self.last_epoch
-            .checked_add(1)
-            .ok_or(JournalError::EpochsUsed)
     }
 }
 
@@ -544,11 +402,7 @@ fn write_again<S: Storage>(storage: &mut S, last: LastWrite) -> Result<(), Stora
     storage.read(&name, &mut image)?;
     let (from, to) = (last.offset as usize, (last.offset + last.len) as usize);
     let Some(bytes) = image.get(from..to) else {
-        return Err(StorageError::other(
-            "read",
-            &storage.locate(&name),
-            "the file has become shorter",
-        ));
+        return Err(StorageError::other("read", &storage.locate(&name), "the file has become shorter"));
     };
     let file = storage.open(&name)?;
     storage.buffer(Slot::A)[..bytes.len()].copy_from_slice(bytes);
@@ -561,9 +415,5 @@ fn write_again<S: Storage>(storage: &mut S, last: LastWrite) -> Result<(), Stora
         }
         storage.wait()?;
     }
-    Err(StorageError::other(
-        "wait for",
-        &storage.locate(&name),
-        "the disk does not answer",
-    ))
+    Err(StorageError::other("wait for", &storage.locate(&name), "the disk does not answer"))
 }

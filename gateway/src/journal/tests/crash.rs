@@ -1,10 +1,10 @@
 //! Lives and crashes over the simulated disk: nothing acknowledged is ever lost, and what one start has read, every
 //! later start reads again. The planted bugs show that the check can fail.
 
-use super::super::format::{Verify, epoch_of};
+use super::super::block::Verify;
+use super::super::format::epoch_of;
 use super::super::recover::recover_with;
-use super::super::sim::Seeded;
-use super::super::{Crash, Faults, Journal, JournalError, Recovered, SimDisk, SimStorage, Tail};
+use super::super::{Crash, Faults, Journal, JournalError, Recovered, Seeded, SimDisk, SimStorage, Tail};
 use super::{EXPECT, config, record};
 
 /// How many seeds the quick run takes; `WIREBOOK_JOURNAL_SEEDS` asks for more.
@@ -39,20 +39,13 @@ fn read(storage: &mut SimStorage, verify: Verify) -> Result<(Recovered, Vec<Vec<
         records.push(record.bytes.to_vec());
         Ok(())
     });
-    read.map(|recovered| (recovered, records))
-        .map_err(|e| e.to_string())
+    read.map(|recovered| (recovered, records)).map_err(|e| e.to_string())
 }
 
 /// The lives of one disk. An error says which promise was broken.
 fn lives(seed: u64, plan: Plan, counts: &mut Counts) -> Result<(), String> {
     let mut random = Seeded::new(seed);
-    let disk = SimDisk::new(
-        seed,
-        Faults {
-            skip_sync: plan.skip_sync,
-            ..Faults::default()
-        },
-    );
+    let disk = SimDisk::new(seed, Faults { skip_sync: plan.skip_sync, ..Faults::default() });
     // All that was appended and not seen to be lost, and how much of it was acknowledged, or built upon by a start.
     let mut written: Vec<Vec<u8>> = Vec::new();
     let mut safe = 0;
@@ -60,10 +53,7 @@ fn lives(seed: u64, plan: Plan, counts: &mut Counts) -> Result<(), String> {
         let mut storage = disk.open();
         let (recovered, records) = read(&mut storage, plan.verify)?;
         if records.len() < safe {
-            return Err(format!(
-                "{} acknowledged records are lost",
-                safe - records.len()
-            ));
+            return Err(format!("{} acknowledged records are lost", safe - records.len()));
         }
         if written.get(..records.len()) != Some(&records[..]) {
             return Err("records came back that were not appended so".to_owned());
@@ -71,11 +61,7 @@ fn lives(seed: u64, plan: Plan, counts: &mut Counts) -> Result<(), String> {
         counts.unacked_kept += (records.len() - safe) as u64;
         counts.unacked_lost += (written.len() - records.len()) as u64;
         counts.cuts += u64::from(matches!(recovered.tail, Tail::Cut { .. }));
-        counts.rolls += recovered
-            .segments
-            .windows(2)
-            .filter(|pair| pair[0].epoch == pair[1].epoch)
-            .count() as u64;
+        counts.rolls += recovered.segments.windows(2).filter(|pair| pair[0].epoch == pair[1].epoch).count() as u64;
         written = records;
 
         let faults = inject(&disk, &mut random, plan);
@@ -87,11 +73,7 @@ fn lives(seed: u64, plan: Plan, counts: &mut Counts) -> Result<(), String> {
             safe = written.len();
             run(&mut journal, &mut random, &mut written, &mut safe, counts)?;
         }
-        let crash = if random.below(2) == 0 {
-            Crash::Kill
-        } else {
-            Crash::Power
-        };
+        let crash = if random.below(2) == 0 { Crash::Kill } else { Crash::Power };
         counts.kills += u64::from(crash == Crash::Kill);
         counts.power += u64::from(crash == Crash::Power);
         disk.crash(crash);
@@ -100,10 +82,7 @@ fn lives(seed: u64, plan: Plan, counts: &mut Counts) -> Result<(), String> {
 }
 
 fn inject(disk: &SimDisk, random: &mut Seeded, plan: Plan) -> Faults {
-    let mut faults = Faults {
-        skip_sync: plan.skip_sync,
-        ..Faults::default()
-    };
+    let mut faults = Faults { skip_sync: plan.skip_sync, ..Faults::default() };
     if plan.faults {
         let (writes, syncs) = disk.counts();
         match random.below(6) {
@@ -139,8 +118,7 @@ fn run(
             }
         }
         let polled = journal.poll();
-        if journal.durable() < durable || polled.as_ref().is_ok_and(|seq| *seq != journal.durable())
-        {
+        if journal.durable() < durable || polled.as_ref().is_ok_and(|seq| *seq != journal.durable()) {
             return Err("the watermark went back".to_owned());
         }
         durable = journal.durable();
@@ -149,10 +127,7 @@ fn run(
         }
         if let Err(failure) = polled {
             counts.stopped += 1;
-            let again = (
-                journal.poll(),
-                journal.append(&record(journal.next_seq(), 8, 0), journal.next_seq()),
-            );
+            let again = (journal.poll(), journal.append(&record(journal.next_seq(), 8, 0), journal.next_seq()));
             if again != (Err(failure.clone()), Err(failure)) {
                 return Err("a stopped journal went on".to_owned());
             }
@@ -163,21 +138,14 @@ fn run(
 }
 
 fn seeds() -> u64 {
-    std::env::var("WIREBOOK_JOURNAL_SEEDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(SEEDS)
+    std::env::var("WIREBOOK_JOURNAL_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(SEEDS)
 }
 
 fn caught(plan: Plan) -> Option<String> {
     (0..SEEDS).find_map(|seed| lives(seed, plan, &mut Counts::default()).err())
 }
 
-const SOUND: Plan = Plan {
-    skip_sync: false,
-    verify: Verify::Full,
-    faults: true,
-};
+const SOUND: Plan = Plan { skip_sync: false, verify: Verify::Full, faults: true };
 
 #[test]
 fn nothing_acknowledged_is_lost() {
@@ -187,61 +155,27 @@ fn nothing_acknowledged_is_lost() {
             panic!("seed {seed}: {broken}");
         }
     }
-    let Counts {
-        kills,
-        power,
-        cuts,
-        rolls,
-        stopped,
-        unacked_kept,
-        unacked_lost,
-        full,
-    } = counts;
-    let least = kills
-        .min(power)
-        .min(cuts)
-        .min(rolls)
-        .min(stopped)
-        .min(unacked_kept)
-        .min(unacked_lost)
-        .min(full);
+    let Counts { kills, power, cuts, rolls, stopped, unacked_kept, unacked_lost, full } = counts;
+    let least = kills.min(power).min(cuts).min(rolls).min(stopped).min(unacked_kept).min(unacked_lost).min(full);
     assert!(least >= 100, "too little was tried: {counts:?}");
 }
 
 #[test]
 fn a_skipped_sync_is_caught() {
-    let broken = caught(Plan {
-        skip_sync: true,
-        faults: false,
-        ..SOUND
-    })
-    .expect("the planted bug goes unseen");
-    assert!(
-        broken.contains("lost") || broken.contains("damaged"),
-        "{broken}"
-    );
+    let broken = caught(Plan { skip_sync: true, faults: false, ..SOUND }).expect("the planted bug goes unseen");
+    assert!(broken.contains("lost") || broken.contains("damaged"), "{broken}");
 }
 
 #[test]
 fn an_unchecked_torn_tail_is_caught() {
-    let broken = caught(Plan {
-        verify: Verify::SkipDigests,
-        faults: false,
-        ..SOUND
-    });
+    let broken = caught(Plan { verify: Verify::SkipDigests, faults: false, ..SOUND });
     assert!(broken.is_some(), "the planted bug goes unseen");
 }
 
 #[test]
 fn a_full_disk_stops_acks_and_loses_nothing_acked() {
     // Two segments can be made: one in use, one ahead.
-    let disk = SimDisk::new(
-        5,
-        Faults {
-            create: Some((3, libc::ENOSPC)),
-            ..Faults::default()
-        },
-    );
+    let disk = SimDisk::new(5, Faults { create: Some((3, libc::ENOSPC)), ..Faults::default() });
     let mut journal = super::start(disk.open(), 1);
     let mut acked = Vec::new();
     let failure = loop {
@@ -256,18 +190,9 @@ fn a_full_disk_stops_acks_and_loses_nothing_acked() {
             Err(failure) => break failure,
         }
     };
-    let JournalError::Stopped { durable, cause } = &failure else {
-        panic!("{failure}")
-    };
-    assert!(
-        cause.is_full() && failure.to_string().contains("make room"),
-        "{failure}"
-    );
-    assert_eq!(
-        (*durable, acked.len()),
-        (journal.durable(), 14),
-        "two segments of seven blocks"
-    );
+    let JournalError::Stopped { durable, cause } = &failure else { panic!("{failure}") };
+    assert!(cause.is_full() && failure.to_string().contains("make room"), "{failure}");
+    assert_eq!((*durable, acked.len()), (journal.durable(), 14), "two segments of seven blocks");
     assert_eq!(journal.poll(), Err(failure.clone()));
     disk.crash(Crash::Power);
     disk.set_faults(Faults::default());
@@ -276,10 +201,5 @@ fn a_full_disk_stops_acks_and_loses_nothing_acked() {
     assert_eq!(recovered.last_seq, *durable);
     let mut journal = super::start(disk.open(), 2);
     acked.extend(super::append_groups(&mut journal, 1, 100, 0));
-    assert_eq!(
-        super::read_all(&mut disk.open())
-            .expect("a sound journal")
-            .1,
-        acked
-    );
+    assert_eq!(super::read_all(&mut disk.open()).expect("a sound journal").1, acked);
 }

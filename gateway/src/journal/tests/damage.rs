@@ -2,12 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::format::{
-    ALIGN, BLOCK_HEADER, BlockHeader, Defect, SegmentHeader, segment_name, u32_at,
-};
-use super::super::{
-    Crash, Expect, Faults, Journal, JournalError, RecoverError, SimDisk, Tail, check_bytes, recover,
-};
+use super::super::block::{BlockHeader, Verify};
+use super::super::format::{ALIGN, BLOCK_HEADER, Defect, segment_name, u32_at};
+use super::super::segment::SegmentHeader;
+use super::super::{Crash, Expect, Faults, Journal, JournalError, RecoverError, SimDisk, Tail, check_bytes, recover};
 use super::{EXPECT, SHARD, append_groups, config, read_all, record, start};
 
 /// Two epochs: the first with three segments (7 + 7 + 3 blocks of 4 KiB), the second with one (2 blocks).
@@ -25,26 +23,12 @@ fn two_epochs_read_back() {
     let (disk, records) = two_epochs();
     let (recovered, read) = read_all(&mut disk.open()).expect("a sound journal");
     assert_eq!(read, records);
-    let shape: Vec<_> = recovered
-        .segments
-        .iter()
-        .map(|s| (s.segment, s.epoch, s.records))
-        .collect();
+    let shape: Vec<_> = recovered.segments.iter().map(|s| (s.segment, s.epoch, s.records)).collect();
     assert_eq!(shape, [(1, 1, 7), (2, 1, 7), (3, 1, 3), (4, 2, 2)]);
-    assert_eq!(
-        (recovered.last_seq, recovered.last_epoch, recovered.blocks),
-        (2 << 48 | 2, 2, 19)
-    );
-    assert_eq!(
-        recovered.tail,
-        Tail::Clean {
-            segment: 4,
-            offset: 3 * 4096
-        }
-    );
+    assert_eq!((recovered.last_seq, recovered.last_epoch, recovered.blocks), (2 << 48 | 2, 2, 19));
+    assert_eq!(recovered.tail, Tail::Clean { segment: 4, offset: 3 * 4096 });
     for segment in 1..=4 {
-        let contents = check_bytes(&disk.bytes(&segment_name(segment)).expect("it is there"))
-            .expect("a segment");
+        let contents = check_bytes(&disk.bytes(&segment_name(segment)).expect("it is there")).expect("a segment");
         assert_eq!(contents.later, None);
         assert_eq!(contents.defect, Defect::Zeros);
     }
@@ -62,33 +46,16 @@ fn every_damaged_block_but_the_last_stops_the_start() {
                 // The very last block: no byte on this disk can tell it from a torn tail.
                 let (recovered, read) = read.expect("a cut");
                 assert_eq!(read, records[..records.len() - 1]);
-                assert!(
-                    matches!(
-                        recovered.tail,
-                        Tail::Cut {
-                            segment: 4,
-                            offset: 8192,
-                            ..
-                        }
-                    ),
-                    "{}",
-                    recovered.tail
-                );
+                assert!(matches!(recovered.tail, Tail::Cut { segment: 4, offset: 8192, .. }), "{}", recovered.tail);
                 continue;
             }
             let Err(RecoverError::Damaged { file, offset, .. }) = &read else {
                 panic!("segment {segment} block {block}: {read:?}")
             };
             let wanted = if block == 0 { 0 } else { block * 4096 };
-            assert_eq!(
-                (file.as_str(), *offset),
-                (format!("sim:{}", segment_name(segment)).as_str(), wanted)
-            );
+            assert_eq!((file.as_str(), *offset), (format!("sim:{}", segment_name(segment)).as_str(), wanted));
             let text = read.expect_err("it is damaged").to_string();
-            assert!(
-                text.contains(&wanted.to_string()) && text.contains("Restore"),
-                "{text}"
-            );
+            assert!(text.contains(&wanted.to_string()) && text.contains("Restore"), "{text}");
         }
     }
 }
@@ -106,10 +73,7 @@ fn damage_in_unused_space_loses_nothing() {
     append_groups(&mut start(disk.open(), 1), 4, 7000, 0);
     assert!(disk.damage(&segment_name(1), 8 * 4096 - 1, 1));
     let read = read_all(&mut disk.open());
-    assert!(
-        matches!(read, Err(RecoverError::Damaged { offset, .. }) if offset == 7 * 4096),
-        "{read:?}"
-    );
+    assert!(matches!(read, Err(RecoverError::Damaged { offset, .. }) if offset == 7 * 4096), "{read:?}");
 }
 
 #[test]
@@ -117,44 +81,18 @@ fn missing_and_foreign_files_stop_the_start() {
     let (disk, _) = two_epochs();
     assert!(disk.delete(&segment_name(2)));
     let read = read_all(&mut disk.open());
-    assert!(
-        matches!(&read, Err(RecoverError::Missing { file }) if file.ends_with("0000000002.wbj")),
-        "{read:?}"
-    );
+    assert!(matches!(&read, Err(RecoverError::Missing { file }) if file.ends_with("0000000002.wbj")), "{read:?}");
 
     // Removed from the front: a shorter journal, and it says from where.
     assert!(disk.delete(&segment_name(1)));
-    let (recovered, records) =
-        read_all(&mut disk.open()).expect("a journal whose front was removed");
+    let (recovered, records) = read_all(&mut disk.open()).expect("a journal whose front was removed");
     assert_eq!((recovered.base_seq, records.len()), (1 << 48 | 14, 5));
 
-    for expect in [
-        Expect {
-            shard: SHARD + 1,
-            ..EXPECT
-        },
-        Expect {
-            abi_hash: Some([8; 32]),
-            ..EXPECT
-        },
-    ] {
+    for expect in [Expect { shard: SHARD + 1, ..EXPECT }, Expect { abi_hash: Some([8; 32]), ..EXPECT }] {
         let read = recover(&mut disk.open(), &expect, &mut |_| Ok(()));
-        assert!(
-            matches!(read, Err(RecoverError::Foreign { .. })),
-            "{read:?}"
-        );
+        assert!(matches!(read, Err(RecoverError::Foreign { .. })), "{read:?}");
     }
-    assert!(
-        recover(
-            &mut disk.open(),
-            &Expect {
-                abi_hash: None,
-                ..EXPECT
-            },
-            &mut |_| Ok(())
-        )
-        .is_ok()
-    );
+    assert!(recover(&mut disk.open(), &Expect { abi_hash: None, ..EXPECT }, &mut |_| Ok(())).is_ok());
 }
 
 #[test]
@@ -167,34 +105,17 @@ fn a_later_epoch_holds_an_earlier_one_to_its_end() {
         assert!(disk.damage(&name, at as u64, *byte));
     }
     let read = read_all(&mut disk.open());
-    assert!(
-        matches!(
-            read,
-            Err(RecoverError::Damaged {
-                offset: 12288,
-                defect: Defect::Zeros,
-                ..
-            })
-        ),
-        "{read:?}"
-    );
+    assert!(matches!(read, Err(RecoverError::Damaged { offset: 12288, defect: Defect::Zeros, .. })), "{read:?}");
 }
 
 #[test]
 fn the_callers_refusal_names_the_record() {
     let (disk, _) = two_epochs();
     let read = recover(&mut disk.open(), &EXPECT, &mut |record| {
-        if record.seq == (1 << 48 | 9) {
-            Err("no such account".into())
-        } else {
-            Ok(())
-        }
+        if record.seq == (1 << 48 | 9) { Err("no such account".into()) } else { Ok(()) }
     });
     let text = read.expect_err("a refusal").to_string();
-    assert!(
-        text.contains("0000000002.wbj") && text.contains(&(2 * 4096 + BLOCK_HEADER).to_string()),
-        "{text}"
-    );
+    assert!(text.contains("0000000002.wbj") && text.contains(&(2 * 4096 + BLOCK_HEADER).to_string()), "{text}");
     assert!(text.contains("no such account"), "{text}");
 }
 
@@ -231,13 +152,7 @@ fn a_smuggled_block_is_no_block() {
     journal.flush().expect("a working disk");
     assert!(disk.damage(&segment_name(1), 2 * 4096, 1));
     let (recovered, records) = read_all(&mut disk.open()).expect("a torn tail");
-    assert_eq!(
-        (
-            records.len(),
-            matches!(recovered.tail, Tail::Cut { offset: 8192, .. })
-        ),
-        (1, true)
-    );
+    assert_eq!((records.len(), matches!(recovered.tail, Tail::Cut { offset: 8192, .. })), (1, true));
 }
 
 #[test]
@@ -263,29 +178,40 @@ fn the_writer_refuses_what_is_not_the_next_record() {
     ];
     for (bytes, seq) in bad {
         let refused = journal.append(&bytes, seq);
-        assert!(
-            matches!(refused, Err(JournalError::NotNext { wanted, .. }) if wanted == first),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(JournalError::NotNext { wanted, .. }) if wanted == first), "{refused:?}");
     }
     let most = config(1).max_block - BLOCK_HEADER;
-    assert!(matches!(
-        journal.append(&record(first, most, 0), first),
-        Err(JournalError::TooLong { .. })
-    ));
+    assert!(matches!(journal.append(&record(first, most, 0), first), Err(JournalError::TooLong { .. })));
     let largest = record(first, most - 32, 0);
-    journal
-        .append(&largest, first)
-        .expect("the largest record fits");
-    assert_eq!(
-        journal.append(&record(first + 1, 0, 0), first + 1),
-        Err(JournalError::Full)
-    );
+    journal.append(&largest, first).expect("the largest record fits");
+    assert_eq!(journal.append(&record(first + 1, 0, 0), first + 1), Err(JournalError::Full));
     journal.flush().expect("a working disk");
-    assert_eq!(
-        read_all(&mut disk.open()).expect("a sound journal").1,
-        [largest]
-    );
+    assert_eq!(read_all(&mut disk.open()).expect("a sound journal").1, [largest]);
+}
+
+#[test]
+fn a_burst_is_taken_until_the_group_is_full() {
+    let disk = SimDisk::new(16, Faults::default());
+    let mut journal = start(disk.open(), 1);
+    let first = journal.next_seq();
+    let records: Vec<_> = (0..20).map(|n| record(first + n, 1000, 0)).collect();
+    let burst = records.concat();
+    let mut at = 0;
+    let mut parts = 0;
+    while at < burst.len() {
+        let taken = journal.append_burst(&burst[at..]).expect("records");
+        assert_eq!(taken % records[0].len(), 0, "whole records");
+        at += taken;
+        parts += 1;
+        journal.flush().expect("a working disk");
+    }
+    assert_eq!((parts, journal.durable()), (3, first + 19), "seven records of 1 KiB fill a block of 8");
+    let next = [record(first + 20, 8, 0), record(first + 20, 8, 0)].concat();
+    let refused = journal.append_burst(&next);
+    assert!(matches!(refused, Err(JournalError::NotNext { wanted, .. }) if wanted == first + 21), "{refused:?}");
+    assert_eq!(journal.appended(), first + 20);
+    journal.flush().expect("a working disk");
+    assert_eq!(read_all(&mut disk.open()).expect("a sound journal").1[..20], records);
 }
 
 #[test]
@@ -295,43 +221,19 @@ fn configurations_that_cannot_work_are_refused() {
     let (after, _) = read_all(&mut disk.open()).expect("a sound journal");
     let good = config(2);
     let bad = [
-        super::JournalConfig {
-            segment_len: 4096,
-            ..good
-        },
-        super::JournalConfig {
-            segment_len: good.segment_len + 1,
-            ..good
-        },
-        super::JournalConfig {
-            segment_len: 1 << 30,
-            ..good
-        },
-        super::JournalConfig {
-            max_block: 2 << 20,
-            ..good
-        },
-        super::JournalConfig {
-            max_block: 0,
-            ..good
-        },
+        super::JournalConfig { segment_len: 4096, ..good },
+        super::JournalConfig { segment_len: good.segment_len + 1, ..good },
+        super::JournalConfig { segment_len: 1 << 30, ..good },
+        super::JournalConfig { max_block: 2 << 20, ..good },
+        super::JournalConfig { max_block: 0, ..good },
         super::JournalConfig { life: 1, ..good },
     ];
     for config in bad {
         let refused = Journal::start(disk.open(), config, &after).err();
-        assert!(
-            matches!(refused, Some(JournalError::Config(_))),
-            "{config:?}: {refused:?}"
-        );
+        assert!(matches!(refused, Some(JournalError::Config(_))), "{config:?}: {refused:?}");
     }
-    let used = super::Recovered {
-        last_epoch: u16::MAX,
-        ..after
-    };
-    assert_eq!(
-        Journal::start(disk.open(), good, &used).err(),
-        Some(JournalError::EpochsUsed)
-    );
+    let used = super::Recovered { last_epoch: u16::MAX, ..after };
+    assert_eq!(Journal::start(disk.open(), good, &used).err(), Some(JournalError::EpochsUsed));
 }
 
 proptest! {
@@ -378,9 +280,7 @@ fn repair_checksums(image: &mut [u8]) {
         if BLOCK_HEADER + payload as usize > block.len().saturating_sub(ALIGN) {
             continue;
         }
-        if let Ok(mut header) =
-            BlockHeader::decode(block, super::super::format::Verify::SkipDigests)
-        {
+        if let Ok(mut header) = BlockHeader::decode(block, Verify::SkipDigests) {
             header.seal(block);
         }
     }

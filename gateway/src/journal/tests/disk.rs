@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::super::{Dir, DirectOptions, DirectStorage, JournalError, LOCK_FILE, Media};
+use super::super::{Dir, DirectOptions, DirectStorage, JournalError, LOCK_FILE, Media, prune};
 use super::{append_groups, read_all, record, start};
 
 fn open(dir: &Path) -> DirectStorage {
@@ -26,10 +26,7 @@ fn three_lives_on_a_real_disk() {
     let (recovered, read) = read_all(&mut Dir::new(&place)).expect("a sound journal");
     assert_eq!(read, records);
     assert_eq!((recovered.last_epoch, recovered.blocks), (3, 60));
-    assert!(
-        recovered.segments.len() > 12,
-        "the lives rolled over segments"
-    );
+    assert!(recovered.segments.len() > 12, "the lives rolled over segments");
 }
 
 #[test]
@@ -40,11 +37,7 @@ fn groups_form_while_one_is_in_flight_and_a_poll_makes_one_system_call() {
     for _ in 0..1000 {
         assert_eq!(journal.poll(), Ok(0));
     }
-    assert_eq!(
-        journal.storage().system_calls(),
-        before,
-        "an idle poll makes no system call"
-    );
+    assert_eq!(journal.storage().system_calls(), before, "an idle poll makes no system call");
 
     let mut records = Vec::new();
     let mut polls = 0u64;
@@ -59,19 +52,12 @@ fn groups_form_while_one_is_in_flight_and_a_poll_makes_one_system_call() {
         let calls = journal.storage().system_calls();
         journal.poll().expect("a working disk");
         polls += 1;
-        assert!(
-            journal.storage().system_calls() <= calls + 1,
-            "one system call for each poll at most"
-        );
+        assert!(journal.storage().system_calls() <= calls + 1, "one system call for each poll at most");
     }
     journal.flush().expect("a working disk");
     let (recovered, read) = read_all(&mut Dir::new(dir.path())).expect("a sound journal");
     assert_eq!(read, records);
-    assert!(
-        recovered.blocks < 2000,
-        "{} blocks for 2000 records: no group was formed",
-        recovered.blocks
-    );
+    assert!(recovered.blocks < 2000, "{} blocks for 2000 records: no group was formed", recovered.blocks);
     assert!(journal.storage().system_calls() - before <= polls + recovered.blocks * 4);
 }
 
@@ -100,9 +86,7 @@ fn wait_readable(fd: i32) {
     let path = format!("/proc/self/fdinfo/{fd}");
     for _ in 0..5000 {
         let count = fs::read_to_string(&path).expect("an open descriptor");
-        let zero = count
-            .lines()
-            .any(|line| line.starts_with("eventfd-count:") && line.trim_end().ends_with(" 0"));
+        let zero = count.lines().any(|line| line.starts_with("eventfd-count:") && line.trim_end().ends_with(" 0"));
         if !zero {
             return;
         }
@@ -115,19 +99,9 @@ fn wait_readable(fd: i32) {
 fn a_directory_has_one_writer() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let first = start(open(dir.path()), 1);
-    let options = DirectOptions {
-        lock_wait: Duration::from_millis(30),
-        ..DirectOptions::default()
-    };
-    let second = DirectStorage::open(dir.path(), options)
-        .err()
-        .expect("a refusal");
-    assert!(
-        second
-            .to_string()
-            .contains("another process writes this journal"),
-        "{second}"
-    );
+    let options = DirectOptions { lock_wait: Duration::from_millis(30), ..DirectOptions::default() };
+    let second = DirectStorage::open(dir.path(), options).err().expect("a refusal");
+    assert!(second.to_string().contains("another process writes this journal"), "{second}");
     drop(first);
     drop(DirectStorage::open(dir.path(), DirectOptions::default()).expect("the lock is free"));
 }
@@ -135,22 +109,13 @@ fn a_directory_has_one_writer() {
 #[test]
 fn without_o_direct_it_works_the_same() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let options = DirectOptions {
-        direct: false,
-        wake: false,
-        ..DirectOptions::default()
-    };
+    let options = DirectOptions { direct: false, wake: false, ..DirectOptions::default() };
     let storage = DirectStorage::open(dir.path(), options).expect("a directory for a journal");
     assert!(!storage.direct());
     let mut journal = start(storage, 1);
     assert_eq!(journal.wake_fd(), None);
     let records = append_groups(&mut journal, 12, 3000, 0);
-    assert_eq!(
-        read_all(&mut Dir::new(dir.path()))
-            .expect("a sound journal")
-            .1,
-        records
-    );
+    assert_eq!(read_all(&mut Dir::new(dir.path())).expect("a sound journal").1, records);
 }
 
 #[test]
@@ -163,20 +128,10 @@ fn leftovers_of_a_crash_are_removed_and_nothing_else() {
     drop(journal);
     let (_, read) = read_all(&mut Dir::new(dir.path())).expect("a sound journal");
     assert_eq!(read, records);
-    let names: Vec<String> = Dir::new(dir.path())
-        .list()
-        .expect("a directory")
-        .into_iter()
-        .map(|entry| entry.name)
-        .collect();
-    assert!(
-        names.contains(&"notes.txt".to_owned()) && names.contains(&LOCK_FILE.to_owned()),
-        "{names:?}"
-    );
-    assert!(
-        !names.contains(&"0000000007.wbj.new".to_owned()),
-        "{names:?}"
-    );
+    let names: Vec<String> =
+        Dir::new(dir.path()).list().expect("a directory").into_iter().map(|entry| entry.name).collect();
+    assert!(names.contains(&"notes.txt".to_owned()) && names.contains(&LOCK_FILE.to_owned()), "{names:?}");
+    assert!(!names.contains(&"0000000007.wbj.new".to_owned()), "{names:?}");
 }
 
 /// A small file system, mounted for one test.
@@ -191,11 +146,8 @@ impl Mounted {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let at = dir.path().join("mnt");
         fs::create_dir(&at).expect("a directory");
-        let done = Command::new("mount")
-            .args(["-t", kind, "-o", options, "none"])
-            .arg(&at)
-            .output()
-            .expect("mount runs");
+        let done =
+            Command::new("mount").args(["-t", kind, "-o", options, "none"]).arg(&at).output().expect("mount runs");
         assert!(
             done.status.success(),
             "this test needs root, to mount {kind}: {}",
@@ -208,10 +160,7 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         let done = Command::new("umount").arg("--lazy").arg(&self.at).status();
-        assert!(
-            done.is_ok_and(|status| status.success()) || std::thread::panicking(),
-            "umount"
-        );
+        assert!(done.is_ok_and(|status| status.success()) || std::thread::panicking(), "umount");
     }
 }
 
@@ -231,20 +180,12 @@ fn a_full_disk_stops_acks_and_loses_nothing_acked() {
         }
         assert!(acked.len() < 100, "the disk never became full");
     };
-    let JournalError::Stopped { durable, cause } = &failure else {
-        panic!("{failure}")
-    };
-    assert!(
-        cause.is_full() && failure.to_string().contains("make room"),
-        "{failure}"
-    );
+    let JournalError::Stopped { durable, cause } = &failure else { panic!("{failure}") };
+    assert!(cause.is_full() && failure.to_string().contains("make room"), "{failure}");
     assert_eq!(*durable, 1 << 48 | acked.len() as u64);
     assert_eq!(acked.len() % 7, 0, "whole segments were used up");
     assert_eq!(journal.poll(), Err(failure.clone()));
-    assert_eq!(
-        journal.append(&record(journal.next_seq(), 8, 0), journal.next_seq()),
-        Err(failure)
-    );
+    assert_eq!(journal.append(&record(journal.next_seq(), 8, 0), journal.next_seq()), Err(failure));
     drop(journal);
     let (recovered, read) = read_all(&mut Dir::new(&small.at)).expect("a sound journal");
     assert_eq!((read, recovered.leftovers.len()), (acked, 0));
@@ -256,23 +197,34 @@ fn a_file_system_that_refuses_o_direct_is_used_without() {
     let storage = open(&memory.at);
     assert!(!storage.direct(), "ramfs has no O_DIRECT");
     let records = append_groups(&mut start(storage, 1), 12, 3000, 0);
-    assert_eq!(
-        read_all(&mut Dir::new(&memory.at))
-            .expect("a sound journal")
-            .1,
-        records
-    );
+    assert_eq!(read_all(&mut Dir::new(&memory.at)).expect("a sound journal").1, records);
 }
 
 #[test]
 fn a_directory_that_cannot_be_written_is_a_clear_error() {
-    let refused = DirectStorage::open(Path::new("/proc/no/journal"), DirectOptions::default())
-        .err()
-        .expect("a refusal");
-    assert!(
-        refused
-            .to_string()
-            .starts_with("make the directory /proc/no/journal"),
-        "{refused}"
-    );
+    let refused =
+        DirectStorage::open(Path::new("/proc/no/journal"), DirectOptions::default()).err().expect("a refusal");
+    assert!(refused.to_string().starts_with("make the directory /proc/no/journal"), "{refused}");
+}
+
+#[test]
+fn finalized_segments_go_and_the_journal_goes_on() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut journal = start(open(dir.path()), 1);
+    let mut records = append_groups(&mut journal, 20, 3000, 0);
+    // Seven to a segment: one may go when a record of the next one is finalized.
+    assert_eq!(prune(dir.path(), 1 << 48 | 7), Ok(0));
+    assert_eq!(prune(dir.path(), 1 << 48 | 14), Ok(1));
+    assert_eq!(prune(dir.path(), 1 << 48 | 15), Ok(1));
+    records.extend(append_groups(&mut journal, 3, 3000, 0));
+    drop(journal);
+    let (recovered, read) = read_all(&mut Dir::new(dir.path())).expect("a sound journal");
+    assert_eq!((recovered.base_seq, &read[..]), (1 << 48 | 14, &records[14..]));
+    // Everything is finalized: the last segment in use stays, and the next start continues it.
+    assert_eq!(prune(dir.path(), 1 << 48 | 23), Ok(1));
+    records.extend(append_groups(&mut start(open(dir.path()), 2), 1, 3000, 0));
+    assert_eq!(prune(dir.path(), 1 << 48 | 23), Ok(0));
+    assert_eq!(prune(dir.path(), 2 << 48 | 1), Ok(1));
+    let (recovered, read) = read_all(&mut Dir::new(dir.path())).expect("a sound journal");
+    assert_eq!((recovered.last_epoch, recovered.blocks, &read[..]), (2, 24, &records[23..]));
 }

@@ -6,17 +6,14 @@ mod disk;
 mod format;
 mod snapshot;
 
+use super::Seeded;
 use super::format::{RECORD_HEADER, record_len};
-use super::sim::Seeded;
 use super::storage::{Media, Storage};
 use super::{Expect, Journal, JournalConfig, RecoverError, Recovered, recover};
 
 const SHARD: u16 = 3;
 const ABI: [u8; 32] = [7; 32];
-const EXPECT: Expect = Expect {
-    shard: SHARD,
-    abi_hash: Some(ABI),
-};
+const EXPECT: Expect = Expect { shard: SHARD, abi_hash: Some(ABI) };
 
 /// A record of `payload` bytes that follow from `seq` and `salt`.
 fn record(seq: u64, payload: usize, salt: u64) -> Vec<u8> {
@@ -36,12 +33,7 @@ fn record(seq: u64, payload: usize, salt: u64) -> Vec<u8> {
 
 /// Small segments and blocks, so that short tests roll over many.
 fn config(life: u64) -> JournalConfig {
-    JournalConfig {
-        segment_len: 8 * 4096,
-        max_block: 2 * 4096,
-        life,
-        ..JournalConfig::new(SHARD, ABI)
-    }
+    JournalConfig { segment_len: 8 * 4096, max_block: 2 * 4096, life, ..JournalConfig::new(SHARD, ABI) }
 }
 
 /// Everything a journal holds.
@@ -62,12 +54,7 @@ fn start<S: Storage>(mut storage: S, life: u64) -> Journal<S> {
 }
 
 /// Appends `count` records, one to a group, and gives their bytes.
-fn append_groups<S: Storage>(
-    journal: &mut Journal<S>,
-    count: usize,
-    payload: usize,
-    salt: u64,
-) -> Vec<Vec<u8>> {
+fn append_groups<S: Storage>(journal: &mut Journal<S>, count: usize, payload: usize, salt: u64) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     for _ in 0..count {
         let seq = journal.next_seq();
