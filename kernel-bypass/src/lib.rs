@@ -3,10 +3,12 @@
 //! - [`ring`]: the single-producer single-consumer ring of 32-byte beats, and one of byte messages.
 //! - [`stream`]: byte streams between the venue and its clients, behind one polled trait.
 //! - [`cpu`]: cores, wait strategies, clocks.
+//! - [`counters`]: named counters that another process may watch.
 //!
 //! Everything here is static dispatch on the hot path, allocates only at start, and makes at most one system call per burst and
 //! direction. Linux only.
 
+pub mod counters;
 pub mod cpu;
 pub mod ring;
 pub mod stream;

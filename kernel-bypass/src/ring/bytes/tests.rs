@@ -142,7 +142,7 @@ fn a_callback_that_panics_leaves_its_message() {
 
 #[test]
 fn two_threads_move_messages_of_every_length() {
-    const MESSAGES: u64 = 300_000;
+    const MESSAGES: u64 = 60_000;
     let (mut tx, mut rx) = heap(4096).unwrap();
     let length = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % 300;
     let writer = thread::spawn(move || {
