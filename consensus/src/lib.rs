@@ -1,5 +1,7 @@
 //! Who owns what, agreed: records, the machine, the ledger, batches, the validator.
 
 pub mod batch;
+pub mod ledger;
+pub mod machine;
 pub mod record;
 pub mod validator;

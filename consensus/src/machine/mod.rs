@@ -1,0 +1,174 @@
+//! The machine: the only `apply(record) -> events, postings`.
+//!
+//! The hot path, recovery, `journal verify`, validators and audits all use these parts; nothing else says what an order
+//! does, what it reserves, or what fee a fill pays. Everything is a function of the records: there is no clock, no
+//! randomness, no float and no hash map here, and a test reads these files to see to it.
+//!
+//! - [`Machine`]: books and a matcher in one, for whoever re-executes. [`Books`]: its half without a matcher, for the hot
+//!   path, whose matcher is behind a ring.
+//! - [`Refusal`]: why a record does not apply. A refused record leaves no trace.
+//! - [`MachineImage`]: all of it as plain data, archived by rkyv, for snapshots.
+
+mod booking;
+mod books;
+mod chain;
+mod image;
+mod orders;
+mod rates;
+mod refusal;
+mod registry;
+
+use wirebook_matcher::Twin;
+use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason};
+
+use crate::ledger::Posting;
+use crate::record::Record;
+
+pub use books::{Books, MAX_SLOTS, SealRun};
+pub use chain::EventChain;
+pub use image::{ArchivedMachineImage, ImageError, MachineImage};
+pub use orders::LiveOrder;
+pub use rates::{MAX_PPM, MAX_UNIT, Rates};
+pub use refusal::{Fault, Refusal};
+pub use registry::{AccountEntry, Day, InstrumentEntry, MAX_INSTRUMENTS, MAX_SESSIONS, RegistryBook};
+
+/// Takes what records bring about. An event's postings come just before it.
+pub trait Sink {
+    /// An event; a fill comes with its match number.
+    fn event(&mut self, event: &Event, match_number: Option<u64>);
+    /// Money that moved.
+    fn posting(&mut self, posting: &Posting);
+}
+
+/// Takes everything and keeps nothing.
+impl Sink for () {
+    fn event(&mut self, _: &Event, _: Option<u64>) {}
+    fn posting(&mut self, _: &Posting) {}
+}
+
+/// Books and a matcher: re-executes records. See the module.
+#[derive(Clone, Debug)]
+pub struct Machine<T> {
+    /// Registry, ledger, live orders.
+    pub books: Books,
+    twin: Option<T>,
+    /// [`Books::limits_version`] that the twin was made for.
+    twin_version: u64,
+    chain: EventChain,
+}
+
+impl<T: Twin> Machine<T> {
+    /// An empty machine. Its first record must open an epoch.
+    pub fn new(shard: u16) -> Self {
+        Self { books: Books::new(shard), twin: None, twin_version: 0, chain: EventChain::default() }
+    }
+
+    /// Applies a record and hands over what it brings about.
+    ///
+    /// # Errors
+    /// Says why it does not apply; the machine is then as it was. Only where the twin is at fault it is not: it gave an
+    /// event that cannot be, and the machine takes no further record.
+    pub fn apply(&mut self, record: &Record<'_>, sink: &mut impl Sink) -> Result<(), Refusal> {
+        let command = self.books.admit(record)?;
+        // What every twin answers to a plain nop needs none: registering instruments makes no twin before the first order.
+        let nop = Command { seq: command.seq, kind: Kind::Nop as u8, ..Command::default() };
+        if command != nop {
+            self.refresh();
+        }
+        let (books, chain) = (&mut self.books, &mut self.chain);
+        let mut fault = None;
+        let mut book = |event: Event| {
+            if fault.is_some() {
+                return;
+            }
+            match books.event(&event, &mut |posting| sink.posting(posting)) {
+                Ok(match_number) => {
+                    chain.push(&event);
+                    sink.event(&event, match_number);
+                }
+                Err(found) => fault = Some(found),
+            }
+        };
+        match &mut self.twin {
+            Some(twin) if command != nop => twin.execute(&command, book),
+            _ => book(done(command.seq)),
+        }
+        match fault {
+            Some(fault) => Err(Refusal::Matcher(fault)),
+            None if !self.books.idle() => Err(Refusal::NoLast { seq: command.seq }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the twin, or makes it anew with its live orders, when the matcher's limits have changed.
+    fn refresh(&mut self) {
+        let version = self.books.limits_version();
+        if self.twin.is_some() && self.twin_version == version {
+            return;
+        }
+        let limits = self.books.limits().expect("an order is admitted only in an epoch");
+        let mut fresh = T::new(limits);
+        if let Some(old) = &self.twin {
+            old.orders(|order| fresh.restore(&order).expect("the books let no limit shut out a live order"));
+        }
+        self.twin = Some(fresh);
+        self.twin_version = version;
+    }
+
+    /// Digest of everything that decides what further records bring about, and of all events so far.
+    ///
+    /// `blake3("wirebook root v1" | last seq | ledger root | event chain | twin digest | registry digest | books digest)`.
+    /// Costs a pass over balances, live orders and the registry: for seals, not for every record.
+    pub fn root(&self) -> [u8; 32] {
+        let twin = self.twin.as_ref().map_or_else(|| *blake3::hash(b"").as_bytes(), T::digest);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"wirebook root v1");
+        hasher.update(&self.last_seq().to_le_bytes());
+        hasher.update(&self.books.ledger().root());
+        hasher.update(&self.event_chain());
+        hasher.update(&twin);
+        hasher.update(&self.books.registry().digest());
+        hasher.update(&self.books.digest());
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Digest of all event beats so far.
+    pub fn event_chain(&self) -> [u8; 32] {
+        self.chain.digest()
+    }
+
+    /// The last record's seq; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.books.last_seq()
+    }
+
+    /// The matcher; `None` before the first order.
+    pub fn twin(&self) -> Option<&T> {
+        self.twin.as_ref()
+    }
+
+    /// Books and matcher apart, for a hot path that begins where this machine ends. The matcher is as the last limits
+    /// want it; `None` before the first epoch.
+    pub fn into_parts(mut self) -> (Books, Option<T>) {
+        if self.books.limits().is_some() {
+            self.refresh();
+        }
+        (self.books, self.twin)
+    }
+}
+
+/// The answer to a nop.
+fn done(seq: u64) -> Event {
+    Event {
+        seq,
+        taker: 0,
+        maker: NO_SLOT,
+        tick: 0,
+        qty: 0,
+        index: 0,
+        kind: EventKind::Done,
+        reason: Reason::None,
+        freed: 0,
+        last: true,
+    }
+}
