@@ -16,9 +16,25 @@
 //! - `node`: one validator wired up, over any runtime and any network. `network`: the network of a validator that has no peers.
 //! - `embedded`: one validator on a thread of the gateway's own process.
 
+#[cfg(feature = "engine")]
+mod application;
+#[cfg(feature = "engine")]
+mod applier;
+#[cfg(feature = "engine")]
+mod block;
+#[cfg(feature = "engine")]
+mod core;
+#[cfg(feature = "engine")]
+pub mod embedded;
 pub mod evidence;
 pub mod executor;
+#[cfg(feature = "engine")]
+mod identity;
 pub mod inbox;
+#[cfg(feature = "engine")]
+mod network;
+#[cfg(feature = "engine")]
+mod node;
 pub mod replica;
 mod segment;
 pub mod status;

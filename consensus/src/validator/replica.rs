@@ -205,14 +205,12 @@ impl<V: Volume> Replica<V> {
     /// Checks a batch, and executes it if that has not been done. On `Ok` it is valid, and is the one batch of its number.
     ///
     /// # Errors
-    /// Why it is not taken. If that [blames the gateway](Refusal::blames_gateway), every later batch is refused too.
+    /// Why it is not taken. If that [blames the gateway](Refusal::blames_gateway), no later batch is executed; what was executed before
+    /// is still known.
     pub fn check(&mut self, batch: &Batch) -> Result<(), Refusal> {
-        if self.halted {
-            return Err(Refusal::Halted);
-        }
         let checked = self.check_claims(batch).and_then(|known| if known { Ok(()) } else { self.execute(batch) });
         if let Err(refusal) = &checked {
-            self.halted = refusal.blames_gateway();
+            self.halted |= refusal.blames_gateway();
         }
         checked
     }
@@ -227,6 +225,9 @@ impl<V: Volume> Replica<V> {
         if header.number <= tip.number {
             let other = self.executed(header.number)?;
             return if other == *batch.digest() { Ok(true) } else { Err(Refusal::Equivocation { other }) };
+        }
+        if self.halted {
+            return Err(Refusal::Halted);
         }
         if header.number != tip.number + 1 {
             return Err(Refusal::Gap { expected: tip.number + 1 });

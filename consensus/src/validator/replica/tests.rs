@@ -56,7 +56,7 @@ fn each_bent_claim_is_refused_for_what_it_is() {
     ];
     for (bend, is_right) in bends {
         let dir = tempfile::tempdir().expect("a directory");
-        let (mut replica, mut gateway, _) = under_way(dir.path());
+        let (mut replica, mut gateway, batches) = under_way(dir.path());
         let records = [record(1, 5), record(2, 6)].concat();
         let mut header = gateway.header(&records);
         bend(&mut header);
@@ -64,6 +64,7 @@ fn each_bent_claim_is_refused_for_what_it_is() {
         assert!(is_right(&refusal), "{refusal}");
         let next = replica.check(&gateway.next(&records));
         assert_eq!(next, if refusal.blames_gateway() { Err(Refusal::Halted) } else { Ok(()) }, "after {refusal}");
+        replica.check(&batches[4]).expect("what was executed before stays valid");
     }
 }
 

@@ -1,0 +1,261 @@
+//! One validator inside the gateway's process: its own thread, its own runtime with one worker, its own directory, no port.
+//!
+//! It agrees with nobody but itself, and yet it is the real thing: the same engine, checks and store as a validator among several. What
+//! it finalizes has been signed, re-executed, compared and made durable apart from the gateway's journal.
+//!
+//! - [`EmbeddedValidator::start`] opens the store, brings the executor up to it, and returns once offers can be taken.
+//! - [`Handle::offer`] never waits. [`Handle::finalized`] is durable. After a restart the gateway goes on from there and offers again
+//!   what it had not seen finalized; what was, is recognised.
+//! - A batch that is refused stops settlement, with the batch kept as evidence; so does a disk that fails. The rest of the process goes
+//!   on; the gateway decides what a [`Fault`] means for it.
+//!
+//! Directory: `lock`, `validator.key`, `batches/` (the store), `engine/` (votes, blocks, certificates), `evidence/`.
+
+use std::any::Any;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use commonware_consensus::simplex::scheme::ed25519::Scheme;
+use commonware_cryptography::Signer;
+use commonware_cryptography::ed25519::PrivateKey;
+use commonware_runtime::{Runner, Spawner, Supervisor, tokio};
+use commonware_utils::ordered::Set;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+
+use crate::batch::{Batch, VerifyingKey};
+
+use super::core::Core;
+use super::executor::Executor;
+pub use super::inbox::OfferError;
+use super::network::NoPeers;
+pub use super::node::Timing;
+use super::node::{self, Channels, Identity};
+use super::replica::{Replica, ResumeError};
+pub use super::status::{Fault, Finalized, WaitError};
+use super::store::{Store, StoreError};
+use super::volume::Directory;
+
+#[cfg(test)]
+mod tests;
+
+/// What votes are signed for: votes of one chain mean nothing on another.
+const NAMESPACE: &str = "wirebook-settlement-shard";
+
+/// Worker threads of the engine's runtime.
+const WORKERS: usize = 1;
+
+/// Threads that the runtime may use for file operations.
+const FILE_THREADS: usize = 8;
+
+/// How long the engine's tasks may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where an embedded validator lives and whom it believes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The validator's own directory; made if missing. One validator at a time uses it.
+    pub dir: PathBuf,
+    /// The shard whose batches it settles.
+    pub shard: u16,
+    /// The key that the gateway signs batches with.
+    pub gateway: VerifyingKey,
+    /// When views are given up.
+    pub timing: Timing,
+}
+
+/// Why an embedded validator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory cannot be used.
+    #[error("{}: {source}", .path.display())]
+    Directory {
+        /// The directory, or what in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another validator uses the directory.
+    #[error("{}: another validator runs in this directory", .path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The executor cannot be brought up to the store.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    /// The timing makes no sense.
+    #[error("the certification timeout {:?} must exceed the leader timeout {:?}, and that must exceed 0", .timing.certification, .timing.leader)]
+    Timing {
+        /// The timing.
+        timing: Timing,
+    },
+}
+
+/// Starts embedded validators.
+#[derive(Debug)]
+pub struct EmbeddedValidator;
+
+impl EmbeddedValidator {
+    /// Starts a validator over `executor`, which may stand at any batch that the store holds, or at none.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing runs then.
+    pub fn start(config: Config, executor: impl Executor) -> Result<Handle, StartError> {
+        let timing = config.timing;
+        if timing.leader.is_zero() || timing.certification <= timing.leader {
+            return Err(StartError::Timing { timing });
+        }
+        let failed = |path: PathBuf| move |source| StartError::Directory { path, source };
+        fs::create_dir_all(&config.dir).map_err(failed(config.dir.clone()))?;
+        let lock = lock_directory(&config)?;
+        let key = super::identity::load_or_create(&config.dir).map_err(failed(config.dir.clone()))?;
+        let batches = config.dir.join("batches");
+        let volume = Directory::open(&batches).map_err(failed(batches))?;
+        let store = Arc::new(Mutex::new(Store::open(volume, config.shard)?));
+        let replica = Replica::resume(executor, config.shard, config.gateway, store.clone())?;
+        let (core, halted) = Core::new(replica, store, config.dir.join("evidence"));
+        let core = Arc::new(core);
+        let thread = {
+            let (core, dir) = (core.clone(), config.dir.clone());
+            let run = move || {
+                run(&config, key, &core, halted);
+                drop(lock);
+            };
+            thread::Builder::new().name("settlement".into()).spawn(run).map_err(failed(dir))?
+        };
+        Ok(Handle { core, thread: Some(thread) })
+    }
+}
+
+fn lock_directory(config: &Config) -> Result<File, StartError> {
+    let path = config.dir.join("lock");
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(|source| StartError::Directory { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked { path: config.dir.clone() }),
+        Err(TryLockError::Error(source)) => Err(StartError::Directory { path, source }),
+    }
+}
+
+/// The validator's thread: runs the engine until it is halted, and never leaves a reader of the status waiting.
+fn run(config: &Config, key: PrivateKey, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
+    let runtime = tokio::Config::new()
+        .with_worker_threads(WORKERS)
+        .with_max_blocking_threads(FILE_THREADS)
+        .with_storage_directory(config.dir.join("engine"));
+    let main = |context| validate(context, config, key, core.clone(), halted);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| tokio::Runner::new(runtime).start(main))) {
+        core.fail(Fault::Engine(message(panic.as_ref())));
+    }
+    core.status.stop();
+}
+
+/// Wires the validator to nobody and lets it run until it is halted.
+async fn validate(
+    context: tokio::Context,
+    config: &Config,
+    key: PrivateKey,
+    core: Arc<Core>,
+    halted: oneshot::Receiver<()>,
+) {
+    let me = key.public_key();
+    let namespace = format!("{NAMESPACE}-{}", config.shard);
+    let scheme = Scheme::signer(namespace.as_bytes(), Set::from_iter_dedup([me.clone()]), key);
+    let network = NoPeers::default();
+    let channels = Channels {
+        votes: network.channel(),
+        certificates: network.channel(),
+        views: network.channel(),
+        blocks: network.channel(),
+        backfill: network.channel(),
+    };
+    let identity = Identity {
+        me,
+        scheme: scheme.expect("the only participant is among the participants"),
+        blocker: network.clone(),
+        peers: network,
+    };
+    let node = node::start(&context, core.clone(), identity, channels, config.timing).await;
+    if let Either::Right((reason, _)) = select(halted, std::pin::pin!(node.ended())).await
+        && core.status.fault().is_none()
+    {
+        core.fail(Fault::Engine(reason));
+    }
+    // What does not end in time is dropped with the runtime; everything durable is durable already.
+    let _ = context.child("stop").stop(0, Some(STOP_TIMEOUT)).await;
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// A running validator. Dropping it stops the validator and waits for it.
+pub struct Handle {
+    core: Arc<Core>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Offers the next batch. It is taken, and settled later; or it is one that was offered before, with the same bytes.
+    ///
+    /// # Errors
+    /// [`OfferError::Full`] for now, [`OfferError::Gap`] for one out of order; a fault or a stop for good.
+    pub fn offer(&self, batch: Batch) -> Result<(), OfferError> {
+        self.core.offer(batch)
+    }
+
+    /// The last batch that is finalized and durable.
+    pub fn finalized(&self) -> Finalized {
+        self.core.status.finalized()
+    }
+
+    /// Waits until batch `height` is finalized and durable.
+    ///
+    /// # Errors
+    /// The time is over, or settlement has stopped short of it.
+    pub fn wait_finalized(&self, height: u64, timeout: Duration) -> Result<Finalized, WaitError> {
+        self.core.status.wait(height, timeout)
+    }
+
+    /// Why settlement has stopped, if it has.
+    pub fn fault(&self) -> Option<Fault> {
+        self.core.status.fault()
+    }
+
+    /// Stops the validator and says how far it got. What was offered and is not finalized is to be offered again at the next start.
+    ///
+    /// # Errors
+    /// The fault that had stopped it before.
+    pub fn shutdown(mut self) -> Result<Finalized, Fault> {
+        self.stop();
+        match self.core.status.fault() {
+            Some(fault) => Err(fault),
+            None => Ok(self.core.status.finalized()),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.core.halt();
+        if let Some(thread) = self.thread.take() {
+            // The thread catches its panics and publishes them as a fault.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

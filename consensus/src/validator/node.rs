@@ -1,0 +1,256 @@
+//! One validator, wired up: simplex agrees, marshal orders and persists, our application proposes and verifies, our applier applies.
+//!
+//! Generic over the runtime, the scheme of the votes and the network, so that the same wiring serves one validator inside the gateway,
+//! several over a real network, and all of them in a deterministic simulation.
+
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+
+use commonware_broadcast::buffered;
+use commonware_consensus::marshal::{self, Start, core::Actor as Marshal, resolver, standard::Inline};
+use commonware_consensus::simplex::config::{ForwardPolicy, SkipPolicy};
+use commonware_consensus::simplex::elector::RoundRobin;
+use commonware_consensus::simplex::{self, Floor, scheme::Scheme as VoteScheme};
+use commonware_consensus::types::{Epoch, FixedEpocher, Height, ViewDelta};
+use commonware_cryptography::blake3::{Blake3, Digest};
+use commonware_cryptography::certificate::{ConstantProvider, Scheme};
+use commonware_cryptography::ed25519::PublicKey;
+use commonware_cryptography::{Digested, Digestible};
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_parallel::Sequential;
+use commonware_runtime::buffer::paged::CacheRef;
+use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
+use commonware_storage::archive::prunable;
+use commonware_storage::translator::EightCap;
+use commonware_utils::NonZeroDuration;
+use futures::future::select_all;
+use rand_core::CryptoRng;
+
+use super::application::Application;
+use super::applier::Applier;
+use super::block::Block;
+use super::core::Core;
+use super::volume::Volume;
+
+/// Messages that an actor's mailbox holds.
+const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
+/// Views behind the last finalized one that the engine remembers.
+const VIEW_RETENTION: ViewDelta = ViewDelta::new(32);
+/// Items in one section of an archive; sections are pruned as a whole.
+const SECTION_ITEMS: NonZeroU64 = NonZeroU64::new(64).expect("not 0");
+/// Finalized blocks that marshal keeps for peers that fall behind; whoever needs older ones finds the batches in our own store.
+const KEPT_BLOCKS: u64 = 256;
+/// Bytes that are buffered before an index is written, before values are, and when a journal is read.
+const KEY_WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not 0");
+const VALUE_WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not 0");
+const REPLAY_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not 0");
+/// Page size and number of pages of the cache over all journals: 4 MiB.
+const PAGE_BYTES: NonZeroU16 = NonZeroU16::new(16_372).expect("not 0");
+const PAGES: NonZeroUsize = NonZeroUsize::new(256).expect("not 0");
+/// Blocks fetched from peers at a time, and blocks delivered and not acknowledged.
+const MAX_REPAIR: NonZeroUsize = NonZeroUsize::new(16).expect("not 0");
+const MAX_PENDING_ACKS: NonZeroUsize = NonZeroUsize::new(16).expect("not 0");
+/// Blocks of one peer that are held before they are agreed on.
+const BUFFERED_BLOCKS: usize = 16;
+/// How long a peer may take to answer, and the pause before it is asked again.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+const FETCH_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// One consensus epoch lasts for ever: the validators of a chain do not change. (The epochs of seqs are another thing.)
+const BLOCKS_PER_EPOCH: NonZeroU64 = NonZeroU64::new(u32::MAX as u64).expect("not 0");
+
+/// When a validator gives up on a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a leader may take to propose. An idle venue changes the view this often, at the price of a few small writes.
+    pub leader: Duration,
+    /// How long a view may take until its block is certified; more than `leader`. A validator that crashed while a block was being
+    /// certified stands still this long when it starts again.
+    pub certification: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { leader: Duration::from_secs(4), certification: Duration::from_secs(6) }
+    }
+}
+
+/// The channels of a validator, each to all of its peers.
+pub(super) struct Channels<Tx, Rx> {
+    pub(super) votes: (Tx, Rx),
+    pub(super) certificates: (Tx, Rx),
+    pub(super) views: (Tx, Rx),
+    pub(super) blocks: (Tx, Rx),
+    pub(super) backfill: (Tx, Rx),
+}
+
+/// Who a validator is and whom it talks to.
+pub(super) struct Identity<S, B, P> {
+    pub(super) me: PublicKey,
+    pub(super) scheme: S,
+    pub(super) blocker: B,
+    pub(super) peers: P,
+}
+
+/// A running validator. Its tasks end with the context that it was started in.
+pub(super) struct Node {
+    tasks: Vec<Handle<()>>,
+}
+
+impl Node {
+    /// Resolves when one of the validator's tasks has ended, which none does by itself while all is well.
+    pub(super) async fn ended(self) -> String {
+        match select_all(self.tasks).await {
+            (Ok(()), task, _) => format!("task {task} ended"),
+            (Err(error), task, _) => format!("task {task}: {error}"),
+        }
+    }
+}
+
+/// Starts a validator. Its partitions are its own as long as no other validator stores in the same directory.
+pub(super) async fn start<E, V, S, B, P, Tx, Rx>(
+    context: &E,
+    core: Arc<Core<V>>,
+    identity: Identity<S, B, P>,
+    channels: Channels<Tx, Rx>,
+    timing: Timing,
+) -> Node
+where
+    E: Clock + CryptoRng + Spawner + Storage + Metrics,
+    V: Volume,
+    S: VoteScheme<Digest> + Scheme<PublicKey = PublicKey>,
+    B: Blocker<PublicKey = PublicKey>,
+    P: Provider<PublicKey = PublicKey>,
+    Tx: Sender<PublicKey = PublicKey>,
+    Rx: Receiver<PublicKey = PublicKey>,
+{
+    let Identity { me, scheme, blocker, peers } = identity;
+    let page_cache = CacheRef::new(PAGE_BYTES, PAGES);
+    let genesis = Block::genesis();
+    let genesis_digest = genesis.digest();
+    let epocher = FixedEpocher::new(BLOCKS_PER_EPOCH);
+
+    let blocks = prunable::Archive::init(context.child("blocks"), archive("blocks", (), &page_cache));
+    let blocks = blocks.await.expect("the archive of blocks opens");
+    let certificates = S::certificate_codec_config_unbounded();
+    let finalizations = archive("finalizations", certificates, &page_cache);
+    let finalizations = prunable::Archive::init(context.child("finalizations"), finalizations);
+    let finalizations = finalizations.await.expect("the archive of finalizations opens");
+
+    let (marshal, mailbox, floor) = Marshal::init(
+        context.child("marshal"),
+        finalizations,
+        blocks,
+        marshal::Config {
+            provider: ConstantProvider::new(scheme.clone()),
+            epocher: epocher.clone(),
+            start: Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
+            partition_prefix: "marshal".into(),
+            mailbox_size: MAILBOX,
+            view_retention: VIEW_RETENTION,
+            prunable_items_per_section: SECTION_ITEMS,
+            page_cache: page_cache.clone(),
+            replay_buffer: REPLAY_BUFFER,
+            key_write_buffer: KEY_WRITE_BUFFER,
+            value_write_buffer: VALUE_WRITE_BUFFER,
+            block_codec_config: (),
+            max_repair: MAX_REPAIR,
+            max_pending_acks: MAX_PENDING_ACKS,
+            strategy: Sequential,
+        },
+    )
+    .await;
+    if let Some(processed) = floor.processed() {
+        core.set_applied(processed.height().get());
+    }
+
+    let (broadcast, buffer) = buffered::Engine::new(
+        context.child("broadcast"),
+        buffered::Config {
+            public_key: me.clone(),
+            mailbox_size: MAILBOX,
+            deque_size: BUFFERED_BLOCKS,
+            priority: false,
+            codec_config: (),
+            peer_provider: peers.clone(),
+            strategy: Sequential,
+        },
+    );
+    let broadcast = broadcast.start(channels.blocks);
+    let backfill = resolver::p2p::init(
+        context.child("backfill"),
+        resolver::p2p::Config {
+            public_key: me,
+            peer_provider: peers,
+            blocker: blocker.clone(),
+            mailbox_size: MAILBOX,
+            fetch_timeout: NonZeroDuration::new_panic(FETCH_TIMEOUT),
+            fetch_retry_delay: FETCH_RETRY_DELAY,
+            priority_requests: false,
+            priority_responses: false,
+        },
+        channels.backfill,
+    );
+
+    // The applier syncs files: it has a thread of its own, and the engine goes on with the next block meanwhile.
+    let (applier, deliveries) = Applier::new(core.clone());
+    let pruning = mailbox.clone();
+    let applier = context.child("applier").dedicated().spawn(move |_| {
+        applier.run(move |height| {
+            if height > KEPT_BLOCKS && height % SECTION_ITEMS.get() == 0 {
+                pruning.prune(Height::new(height - KEPT_BLOCKS));
+            }
+        })
+    });
+    let marshal = marshal.start(deliveries, buffer, backfill);
+
+    let application = Inline::new(context.child("application"), Application::<V, S>::new(core), mailbox, epocher);
+    let engine = simplex::Engine::new(
+        context.child("engine"),
+        simplex::Config {
+            scheme,
+            elector: RoundRobin::<Blake3>::default(),
+            blocker,
+            automaton: application.clone(),
+            relay: application.clone(),
+            reporter: application,
+            // Without it, equivocation goes unseen once a view has its certificate.
+            track_historical_votes: true,
+            strategy: Sequential,
+            partition: "votes".into(),
+            mailbox_size: MAILBOX,
+            epoch: Epoch::zero(),
+            floor: Floor::Genesis(genesis_digest),
+            replay_buffer: REPLAY_BUFFER,
+            write_buffer: VALUE_WRITE_BUFFER,
+            page_cache,
+            leader_timeout: timing.leader,
+            certification_timeout: timing.certification,
+            timeout_retry: timing.certification,
+            view_retention: VIEW_RETENTION,
+            skip: SkipPolicy::Disabled,
+            fetch_timeout: NonZeroDuration::new_panic(FETCH_TIMEOUT),
+            fetch_retry_delay: FETCH_RETRY_DELAY,
+            forward: ForwardPolicy::Disabled,
+        },
+    );
+    let engine = engine.start(channels.votes, channels.certificates, channels.views);
+    Node { tasks: vec![broadcast, marshal, applier, engine] }
+}
+
+/// An archive of marshal's, by its name.
+fn archive<C>(name: &str, codec_config: C, page_cache: &CacheRef) -> prunable::Config<EightCap, C> {
+    prunable::Config {
+        translator: EightCap,
+        metadata_partition: format!("{name}-metadata"),
+        key_partition: format!("{name}-keys"),
+        key_page_cache: page_cache.clone(),
+        value_partition: format!("{name}-values"),
+        compression: None,
+        codec_config,
+        items_per_section: SECTION_ITEMS,
+        key_write_buffer: KEY_WRITE_BUFFER,
+        value_write_buffer: VALUE_WRITE_BUFFER,
+        replay_buffer: REPLAY_BUFFER,
+    }
+}
