@@ -237,10 +237,10 @@ impl Handle {
     ///
     /// # Errors
     /// The fault that had stopped it before.
-    pub fn shutdown(mut self) -> Result<Finalized, Fault> {
+    pub fn shutdown(mut self) -> Result<Finalized, Box<Fault>> {
         self.stop();
         match self.core.status.fault() {
-            Some(fault) => Err(fault),
+            Some(fault) => Err(Box::new(fault)),
             None => Ok(self.core.status.finalized()),
         }
     }
