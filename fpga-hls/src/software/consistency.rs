@@ -1,7 +1,8 @@
 //! What holds between commands: queues, ladders and orders tell the same story, and nothing crosses.
 
+use super::book::NIL;
 use super::ladder::NONE;
-use super::{Band, NIL, Software};
+use super::{Band, Software};
 use crate::abi::Side;
 use crate::consistency::{Broken, require};
 
@@ -13,24 +14,24 @@ pub(super) fn check(twin: &Software) -> Result<(), Broken> {
             queued += level(twin, instrument, band, tick)?;
         }
         for side in Side::ALL {
-            let agrees = band.ladders[side as usize].agrees(&twin.words);
+            let agrees = band.ladders[side as usize].agrees(&twin.book.words);
             require(agrees, || format!("instrument {instrument} {side:?}: the levels of the ladder disagree"))?;
         }
         let [bids, asks] = band.ladders;
-        let (bid, ask) = (bids.best(&twin.words), asks.best(&twin.words));
+        let (bid, ask) = (bids.best(&twin.book.words), asks.best(&twin.book.words));
         let crossed = bid != NONE && ask != NONE && bid ^ bids.flip >= ask;
         require(!crossed, || format!("instrument {instrument}: crossed, bid {} ask {ask}", bid ^ bids.flip))?;
     }
-    let live = twin.orders.iter().filter(|order| order.leaves > 0).count();
+    let live = twin.book.orders.iter().filter(|order| order.leaves > 0).count();
     require(live == queued, || format!("{live} orders are live, {queued} stand in queues"))
 }
 
 /// One tick's queue, forwards, with its links backwards; the number of its orders.
 fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<usize, Broken> {
-    let level = twin.levels[band.levels + tick as usize];
+    let level = twin.book.levels[band.levels + tick as usize];
     let [bid, ask] = Side::ALL.map(|side| {
         let ladder = &band.ladders[side as usize];
-        ladder.has(&twin.words, tick ^ ladder.flip)
+        ladder.has(&twin.book.words, tick ^ ladder.flip)
     });
     let here = || format!("instrument {instrument} tick {tick}");
     require(!(bid && ask), || format!("{}: bids and asks", here()))?;
@@ -38,16 +39,16 @@ fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<u
     let side = if bid { Side::Buy } else { Side::Sell };
     let (mut count, mut prev, mut slot) = (0, NIL, level.head);
     while slot != NIL {
-        require((slot as usize) < twin.orders.len(), || format!("{}: slot {slot} does not exist", here()))?;
-        let order = &twin.orders[slot as usize];
+        require((slot as usize) < twin.book.orders.len(), || format!("{}: slot {slot} does not exist", here()))?;
+        let order = &twin.book.orders[slot as usize];
         let right = order.prev == prev
             && order.leaves > 0
             && order.leaves <= twin.limits.max_qty
             && (order.tick(), order.side()) == (tick, side)
-            && usize::from(twin.tags[slot as usize].instrument) == instrument;
+            && usize::from(twin.book.tags[slot as usize].instrument) == instrument;
         require(right, || format!("{} {side:?}: slot {slot} after {prev} is {order:?}", here()))?;
         count += 1;
-        require(count <= twin.orders.len(), || format!("{}: the queue is a circle", here()))?;
+        require(count <= twin.book.orders.len(), || format!("{}: the queue is a circle", here()))?;
         (prev, slot) = (slot, order.next);
     }
     require(level.tail == prev, || format!("{}: the tail is {}, not {prev}", here(), level.tail))?;

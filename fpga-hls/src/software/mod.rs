@@ -8,59 +8,19 @@
 //! Everything is allocated at start, from the limits ([`Software::memory_bytes`]); no command allocates. A command costs
 //! the same at any book size, but for what it takes out, and for fill or kill, which walks what it would take.
 //!
-//! - [`ladder`]: where a side has orders. `execute`: what a command does. `consistency`: what holds between commands.
+//! - [`ladder`]: where a side has orders. `book`: queues, and orders that enter and leave them.
+//! - `execute`: what a command does. `consistency`: what holds between commands.
 
+mod book;
 mod consistency;
 mod execute;
 mod ladder;
 
-use crate::abi::{Command, Event, Limits, Side};
+use crate::abi::{Command, Event, Limits};
 use crate::consistency::Broken;
 use crate::matcher::{Resting, RestoreError, Twin};
-use ladder::{Ladder, NONE};
-
-/// The end of a queue: no slot.
-const NIL: u32 = u32::MAX;
-
-/// The queue at one tick: its oldest and its youngest order, [`NIL`] both when there is none.
-#[derive(Clone, Copy, Debug)]
-struct Level {
-    head: u32,
-    tail: u32,
-}
-
-const EMPTY: Level = Level { head: NIL, tail: NIL };
-
-/// What a match reads and writes of an order. A slot is free when its `leaves` are 0.
-#[derive(Clone, Copy, Debug, Default)]
-struct Order {
-    next: u32,
-    prev: u32,
-    leaves: u32,
-    /// Twice the tick, plus the side.
-    place: u32,
-}
-
-impl Order {
-    const fn place(tick: u32, side: Side) -> u32 {
-        tick << 1 | side as u32
-    }
-
-    const fn tick(&self) -> u32 {
-        self.place >> 1
-    }
-
-    const fn side(&self) -> Side {
-        if self.place & 1 == 0 { Side::Buy } else { Side::Sell }
-    }
-}
-
-/// What checks read of an order: whose it is, and of what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tag {
-    instrument: u16,
-    owner: u16,
-}
+use book::{Book, EMPTY, Level, Order, Tag};
+use ladder::Ladder;
 
 /// One instrument: where its levels begin, and its two ladders by side.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +35,7 @@ struct Band {
 pub struct Software {
     limits: Limits,
     bands: Vec<Band>,
-    levels: Vec<Level>,
-    words: Vec<u64>,
-    orders: Vec<Order>,
-    tags: Vec<Tag>,
+    book: Book,
 }
 
 impl Software {
@@ -104,27 +61,6 @@ impl Software {
     pub fn check(&self) -> Result<(), Broken> {
         consistency::check(self)
     }
-
-    /// Hands over the orders of a queue, oldest first.
-    fn queue(&self, level: Level, mut sink: impl FnMut(Resting)) {
-        let mut slot = level.head;
-        while slot != NIL {
-            sink(self.resting(slot));
-            slot = self.orders[slot as usize].next;
-        }
-    }
-
-    fn resting(&self, slot: u32) -> Resting {
-        let (order, tag) = (&self.orders[slot as usize], self.tags[slot as usize]);
-        Resting {
-            slot,
-            instrument: tag.instrument,
-            owner: tag.owner,
-            side: order.side(),
-            tick: order.tick(),
-            leaves: order.leaves,
-        }
-    }
 }
 
 impl Twin for Software {
@@ -141,10 +77,12 @@ impl Twin for Software {
         }
         Self {
             bands,
-            levels: vec![EMPTY; levels],
-            words: vec![0; words],
-            orders: vec![Order::default(); limits.slots as usize],
-            tags: vec![Tag::default(); limits.slots as usize],
+            book: Book {
+                levels: vec![EMPTY; levels],
+                words: vec![0; words],
+                orders: vec![Order::default(); limits.slots as usize],
+                tags: vec![Tag::default(); limits.slots as usize],
+            },
             limits,
         }
     }
@@ -159,18 +97,14 @@ impl Twin for Software {
     }
 
     fn order(&self, slot: u32) -> Option<Resting> {
-        let order = self.orders.get(slot as usize)?;
-        (order.leaves > 0).then(|| self.resting(slot))
+        let order = self.book.orders.get(slot as usize)?;
+        (order.leaves > 0).then(|| self.book.resting(slot))
     }
 
     fn orders(&self, mut sink: impl FnMut(Resting)) {
         for band in &self.bands {
             for ladder in &band.ladders {
-                let mut key = ladder.best(&self.words);
-                while key != NONE {
-                    self.queue(self.levels[band.levels + (key ^ ladder.flip) as usize], &mut sink);
-                    key = ladder.at_or_above(&self.words, key + 1);
-                }
+                self.book.walk(band, ladder, &mut sink);
             }
         }
     }
@@ -180,7 +114,7 @@ impl Twin for Software {
         let Some(band) = self.bands.get(usize::from(order.instrument)) else {
             return refuse("no such instrument");
         };
-        match self.orders.get(order.slot as usize) {
+        match self.book.orders.get(order.slot as usize) {
             None => return refuse("the slot is out of range"),
             Some(there) if there.leaves > 0 => return refuse("the slot is live"),
             Some(_) => {}
@@ -191,12 +125,11 @@ impl Twin for Software {
         if order.leaves == 0 || order.leaves > self.limits.max_qty {
             return refuse("the leaves are 0 or beyond the limit");
         }
-        let makers = &band.ladders[order.side.opposite() as usize];
-        if makers.best(&self.words) <= order.tick ^ makers.flip {
+        if self.book.crosses(band, order.side, order.tick) {
             return refuse("it would cross the book");
         }
         let tag = Tag { instrument: order.instrument, owner: order.owner };
-        self.rest(*band, order.slot, tag, order.side, order.tick, order.leaves);
+        self.book.rest(band, order.slot, tag, order.side, order.tick, order.leaves);
         Ok(())
     }
 }
