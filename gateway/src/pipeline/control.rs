@@ -1,0 +1,113 @@
+//! The control path: what other threads ask of the venue, and what they see of it.
+//!
+//! Requests go through a bounded lock-free queue (`crossbeam-queue`) that the venue looks into once a turn; it never waits
+//! for a requester. What it lets others see are a few words that it stores and they load.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_queue::ArrayQueue;
+use wirebook_bypass::stream::Waker;
+use wirebook_settlement::record::{DayPhase, Payload};
+
+/// Requests that may wait at once.
+const WAITING: usize = 256;
+
+/// When a report may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckPolicy {
+    /// As soon as its record is matched. A crash may take back what a client was told.
+    Matched,
+    /// Once its record is durable on this machine: it survives kill -9 and power loss.
+    Journaled,
+}
+
+impl FromStr for AckPolicy {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "matched" => Ok(Self::Matched),
+            "journaled" => Ok(Self::Journaled),
+            other => Err(format!("found {other:?}, allowed \"matched\" and \"journaled\"")),
+        }
+    }
+}
+
+impl std::fmt::Display for AckPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Matched => "matched",
+            Self::Journaled => "journaled",
+        })
+    }
+}
+
+/// A request.
+#[derive(Debug)]
+pub enum Control {
+    /// End in good order.
+    Stop,
+    /// Close the day's session, or open the next.
+    Day(DayPhase),
+    /// An act of the venue itself: halt, kill switch, mark, registry, transfer. It becomes a record.
+    Submit(Box<Payload<'static>>),
+}
+
+/// The queue of requests; clones are the same queue.
+#[derive(Clone)]
+pub struct ControlQueue {
+    queue: Arc<ArrayQueue<Control>>,
+    waker: Waker,
+}
+
+impl ControlQueue {
+    /// An empty queue, whose requests wake the venue's port.
+    pub fn new(waker: Waker) -> Self {
+        Self { queue: Arc::new(ArrayQueue::new(WAITING)), waker }
+    }
+
+    /// Asks; `false` when too many requests wait already.
+    pub fn ask(&self, control: Control) -> bool {
+        let taken = self.queue.push(control).is_ok();
+        self.waker.wake();
+        taken
+    }
+
+    /// The venue's end.
+    pub fn pop(&self) -> Option<Control> {
+        self.queue.pop()
+    }
+}
+
+/// What others see of the venue.
+#[derive(Debug, Default)]
+pub struct Status {
+    booked: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl Status {
+    /// A venue whose records are durable, matched and booked up to `seq`.
+    pub fn new(seq: u64) -> Self {
+        Self { booked: AtomicU64::new(seq), durable: AtomicU64::new(seq) }
+    }
+
+    /// Seq of the last record that is matched and booked.
+    pub fn booked(&self) -> u64 {
+        self.booked.load(Ordering::Acquire)
+    }
+
+    /// Seq of the last record that is durable here.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_booked(&self, seq: u64) {
+        self.booked.store(seq, Ordering::Release);
+    }
+
+    pub(super) fn set_durable(&self, seq: u64) {
+        self.durable.store(seq, Ordering::Release);
+    }
+}

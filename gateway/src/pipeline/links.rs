@@ -1,0 +1,363 @@
+//! The session stage: connections, their SoupBinTCP sessions, and what clients say.
+//!
+//! One poll loop serves every connection. In a turn each ready connection is read once, for at most [`TURN_MESSAGES`]
+//! messages: a flooding peer waits for the next turn, behind everybody else. What a client gets wrong ends that one
+//! connection with a line in the log; the others do not notice.
+
+use tracing::{debug, info};
+use wirebook_bypass::stream::{CloseReason, ConnId, Event, ListenerId, StreamError, StreamPort};
+use wirebook_settlement::record::Act;
+
+use crate::entry::{Entry, Verdict};
+use crate::publish::Streams;
+use crate::sequencer::Sequencer;
+use crate::session::Sink;
+use crate::session::soup::{
+    EndReason, History, Input, LoginRequest, NoHistory, Phase, Presence, Server, ServerConfig, SessionId,
+    credentials_match,
+};
+
+/// Messages of one connection that a turn handles, at most.
+pub const TURN_MESSAGES: usize = 64;
+
+/// A login, as the configuration gives it.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Number of the session in the registry, from 1.
+    pub session: u32,
+    /// At most 6 characters, compared without regard to case.
+    pub username: String,
+    /// At most 10 characters, compared without regard to case.
+    pub password: String,
+}
+
+struct Link {
+    conn: ConnId,
+    server: Server,
+    /// Index into the users, once logged in.
+    user: Option<usize>,
+    /// Whether the books were told that it is gone (or need not be).
+    parted: bool,
+    /// Whether it has something to say or to check now.
+    due: bool,
+}
+
+/// Every connection.
+pub struct Links<P: StreamPort> {
+    port: P,
+    listener: Option<ListenerId>,
+    events: Vec<Event>,
+    links: Vec<Option<Link>>,
+    users: Vec<User>,
+    presence: Presence,
+    config: ServerConfig,
+    session: SessionId,
+    /// The earliest time at which some link has timed work.
+    deadline: u64,
+}
+
+/// What a link writes into: whole packets or nothing.
+struct PortSink<'a, P> {
+    port: &'a mut P,
+    conn: ConnId,
+}
+
+impl<P: StreamPort> Sink for PortSink<'_, P> {
+    fn append(&mut self, head: &[u8], body: &[u8]) -> bool {
+        if self.port.send_room(self.conn) < head.len() + body.len() {
+            return false;
+        }
+        let taken = self.port.send(self.conn, head) + self.port.send(self.conn, body);
+        debug_assert_eq!(taken, head.len() + body.len(), "the port promised the room");
+        true
+    }
+}
+
+impl<P: StreamPort> Links<P> {
+    /// Serves `users` on a port that listens already.
+    pub fn new(port: P, listener: ListenerId, users: Vec<User>, config: ServerConfig, session: SessionId) -> Self {
+        let events = Vec::with_capacity(port.event_capacity());
+        let presence = Presence::with_users(users.len());
+        Self { port, listener: Some(listener), events, links: Vec::new(), users, presence, config, session, deadline: 0 }
+    }
+
+    /// The port.
+    pub fn port(&mut self) -> &mut P {
+        &mut self.port
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.links.iter().flatten().count()
+    }
+
+    /// Reads whatever has arrived and hands it to order entry. Returns whether anything happened.
+    ///
+    /// # Errors
+    /// When the port itself fails; a connection that fails only ends.
+    pub fn listen(
+        &mut self,
+        now: u64,
+        entry: &mut Entry,
+        sequencer: &mut Sequencer,
+        streams: &Streams,
+    ) -> Result<bool, StreamError> {
+        let mut events = std::mem::take(&mut self.events);
+        let count = self.port.poll(&mut events)?;
+        for event in &events {
+            match *event {
+                Event::Accepted { conn, .. } => self.accepted(conn, now),
+                Event::Readable { conn } => self.read(conn, now, entry, sequencer, streams),
+                Event::Writable { conn } => self.mark(conn),
+                Event::PeerClosed { conn } => self.end(conn, EndReason::Disconnected, now, entry, sequencer),
+                Event::Closed { conn, reason } => self.closed(conn, reason, now, entry, sequencer),
+                Event::Connected { .. } => {}
+            }
+        }
+        self.events = events;
+        Ok(count > 0)
+    }
+
+    /// Sends what is released and due: answers, messages, heartbeats. `news` says that more was released since the last call.
+    pub fn speak(&mut self, now: u64, news: bool, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
+        let timed = now >= self.deadline;
+        if timed {
+            self.deadline = u64::MAX;
+        }
+        for index in 0..self.links.len() {
+            let Some(link) = &mut self.links[index] else { continue };
+            let fresh = news
+                && link.user.is_some_and(|user| {
+                    link.server.next_sequence() <= streams.history(self.users[user].session).released()
+                });
+            if !(link.due || fresh || timed) {
+                continue;
+            }
+            let conn = link.conn;
+            let mut sink = PortSink { port: &mut self.port, conn };
+            let phase = match link.user {
+                Some(user) => link.server.poll(now, &streams.history(self.users[user].session), &mut sink),
+                None => link.server.poll(now, &NoHistory, &mut sink),
+            };
+            // A full connection stays due: it goes on when its peer has read.
+            link.due = match link.user {
+                Some(user) => link.server.next_sequence() <= streams.history(self.users[user].session).released(),
+                None => false,
+            };
+            match phase {
+                Phase::Ended(reason) => {
+                    self.part(index, reason, now, entry, sequencer);
+                    self.port.close(conn);
+                }
+                Phase::Closing(reason) => {
+                    self.part(index, reason, now, entry, sequencer);
+                    if let Some(link) = &mut self.links[index] {
+                        link.due = true;
+                    }
+                }
+                Phase::AwaitingLogin | Phase::Replaying | Phase::Active => {
+                    self.deadline = self.deadline.min(link.server.next_deadline());
+                }
+            }
+        }
+        if !timed {
+            return;
+        }
+        for link in self.links.iter().flatten() {
+            self.deadline = self.deadline.min(link.server.next_deadline());
+        }
+    }
+
+    /// Queued bytes on their way.
+    ///
+    /// # Errors
+    /// When the port itself fails.
+    pub fn flush(&mut self) -> Result<(), StreamError> {
+        self.port.flush()
+    }
+
+    /// The earliest time at which a link has something to do although nothing arrives.
+    pub fn next_deadline(&self) -> u64 {
+        self.deadline
+    }
+
+    /// A new day's session: everyone who is connected is told that the old one is over.
+    pub fn end_session(&mut self, now: u64) {
+        for link in self.links.iter_mut().flatten() {
+            link.server.end_session(now);
+            link.due = true;
+        }
+    }
+
+    /// Logins are for this session from now on.
+    pub fn set_session(&mut self, session: SessionId) {
+        self.session = session;
+    }
+
+    /// No more connections; those there are end once they have been sent what is released.
+    pub fn stop_listening(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            self.port.unlisten(listener);
+        }
+    }
+
+    /// Ends every connection; the session can be rejoined.
+    pub fn shut(&mut self) {
+        for link in self.links.iter_mut().flatten() {
+            link.server.end(EndReason::Shutdown);
+            // The venue stops in good order: nobody is to be cancelled for it.
+            link.parted = true;
+            link.due = true;
+        }
+    }
+
+    /// Whether some logged-in client has not been sent everything that is released, or some byte waits in the port.
+    pub fn behind(&self, streams: &Streams) -> bool {
+        self.links.iter().flatten().any(|link| {
+            self.port.unsent(link.conn) > 0
+                || link.user.is_some_and(|user| {
+                    link.server.next_sequence() <= streams.history(self.users[user].session).released()
+                })
+        })
+    }
+
+    fn at(&mut self, conn: ConnId) -> Option<&mut Link> {
+        self.links.get_mut(conn.index())?.as_mut().filter(|link| link.conn == conn)
+    }
+
+    fn mark(&mut self, conn: ConnId) {
+        if let Some(link) = self.at(conn) {
+            link.due = true;
+        }
+    }
+
+    fn accepted(&mut self, conn: ConnId, now: u64) {
+        let index = conn.index();
+        if self.links.len() <= index {
+            self.links.resize_with(index + 1, || None);
+        }
+        let server = Server::new(self.config, now);
+        self.deadline = self.deadline.min(server.next_deadline());
+        debug!(connection = index, peer = ?self.port.peer_addr(conn), "connected");
+        self.links[index] = Some(Link { conn, server, user: None, parted: false, due: false });
+    }
+
+    fn read(&mut self, conn: ConnId, now: u64, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
+        let mut used = 0;
+        let mut more = true;
+        for _ in 0..TURN_MESSAGES {
+            let Some(link) = self.links.get_mut(conn.index()).and_then(Option::as_mut).filter(|l| l.conn == conn) else {
+                return;
+            };
+            let received = link.server.receive(&self.port.received(conn)[used..], now);
+            used += received.consumed;
+            match received.input {
+                None => {
+                    more = false;
+                    break;
+                }
+                Some(Input::Message(message)) => {
+                    let user = link.user.expect("the server gives messages after a login only");
+                    let session = self.users[user].session;
+                    if let Verdict::Disconnect(garbage) = entry.message(session, message, now, sequencer) {
+                        info!(user = %self.users[user].username, %garbage, "disconnecting: a message that is not OUCH 5.0");
+                        link.server.end(EndReason::BadMessage);
+                        link.due = true;
+                        break;
+                    }
+                }
+                Some(Input::Login(request)) => {
+                    link.due = true;
+                    self.login(conn, &request, now, entry, sequencer, streams);
+                }
+                Some(Input::Ended(_)) => {
+                    link.due = true;
+                    more = false;
+                    break;
+                }
+            }
+        }
+        self.port.consume(conn, used);
+        if more {
+            self.port.rearm(conn);
+        }
+    }
+
+    fn login(
+        &mut self,
+        conn: ConnId,
+        request: &LoginRequest,
+        now: u64,
+        entry: &mut Entry,
+        sequencer: &mut Sequencer,
+        streams: &Streams,
+    ) {
+        let known =
+            self.users.iter().position(|u| credentials_match(request, u.username.as_bytes(), u.password.as_bytes()));
+        let session = self.session;
+        let Some(link) = self.links.get_mut(conn.index()).and_then(Option::as_mut) else { return };
+        let Some(user) = known else {
+            info!(connection = conn.index(), "login refused: unknown user or wrong password");
+            link.server.reject(now);
+            return;
+        };
+        let User { session: number, username, .. } = &self.users[user];
+        match link.server.accept(request, session, &streams.history(*number), now) {
+            Err(reason) => info!(user = %username, %reason, "login refused"),
+            Ok(first) => {
+                info!(user = %username, connection = conn.index(), from = first, "logged in");
+                link.user = Some(user);
+                entry.login(*number, now, sequencer);
+                if let Some(old) = self.presence.enter(user, key(conn)) {
+                    self.supersede(old);
+                }
+            }
+        }
+    }
+
+    /// The user is on another connection now: its old one ends, and nothing of his is cancelled for it.
+    fn supersede(&mut self, old: u64) {
+        if let Some(link) = self.links.iter_mut().flatten().find(|link| key(link.conn) == old) {
+            link.server.end(EndReason::Superseded);
+            link.parted = true;
+            link.due = true;
+        }
+    }
+
+    fn end(&mut self, conn: ConnId, reason: EndReason, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
+        let Some(link) = self.at(conn) else { return };
+        link.server.end(reason);
+        self.part(conn.index(), reason, now, entry, sequencer);
+        self.port.close(conn);
+    }
+
+    fn closed(&mut self, conn: ConnId, why: CloseReason, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
+        debug!(connection = conn.index(), reason = ?why, "closed");
+        if let Some(link) = self.at(conn) {
+            link.server.end(EndReason::Disconnected);
+            self.part(conn.index(), EndReason::Disconnected, now, entry, sequencer);
+            self.links[conn.index()] = None;
+        }
+    }
+
+    /// Tells the books, once, that a logged-in client is gone.
+    fn part(&mut self, index: usize, reason: EndReason, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
+        let Some(link) = &mut self.links[index] else { return };
+        if std::mem::replace(&mut link.parted, true) {
+            return;
+        }
+        let Some(user) = link.user else {
+            info!(connection = index, %reason, "ended before a login");
+            return;
+        };
+        let User { session, username, .. } = &self.users[user];
+        info!(user = %username, %reason, "ended");
+        self.presence.leave(user, key(link.conn));
+        let act = if reason == EndReason::Logout { Act::Logout } else { Act::Disconnect };
+        entry.disconnect(*session, act, now, sequencer);
+    }
+}
+
+fn key(conn: ConnId) -> u64 {
+    u64::from(conn.generation()) << 32 | conn.index() as u64
+}

@@ -1,0 +1,372 @@
+//! The stages, wired: how an order's bytes become a report.
+//!
+//! ```text
+//! links ──► entry, risk ──► sequencer ══command ring══► matching ══event ring══► booking ──► links
+//!                               │                                                (books, fold, streams)
+//!                               ├──► journal ── durable seq ──► release
+//!                               └──► settle feed
+//! ```
+//!
+//! [`Venue`] runs them inline: one thread, one turn after another, each stage to completion. The stages talk through the
+//! same rings as they would on cores of their own, so that nothing in them knows where it runs.
+//!
+//! In a turn: read what has come; give it to the journal before it is matched, so that the disk works meanwhile; match and
+//! book it; release what the ack policy allows; send. A turn makes at most one read and one write per connection, and one
+//! submission to the journal.
+
+mod booking;
+mod control;
+mod links;
+mod matching;
+
+pub use booking::{Booking, Fault};
+pub use control::{AckPolicy, Control, ControlQueue, Status};
+pub use links::{Links, User};
+pub use matching::Matching;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use tracing::{error, info, warn};
+use wirebook_bypass::cpu::{Idle, UtcClock, WaitStrategy};
+use wirebook_bypass::ring::{self, Heap, Producer};
+use wirebook_bypass::stream::{StreamError, StreamPort};
+use wirebook_matcher::Matcher;
+use wirebook_matcher::abi::Command;
+use wirebook_settlement::machine::Books;
+use wirebook_settlement::record::{DayPhase, Payload, Record, State};
+
+use crate::day;
+use crate::entry::Entry;
+use crate::journal::{Journal, JournalError, Storage};
+use crate::publish::Publisher;
+use crate::sequencer::Sequencer;
+use crate::session::soup::SessionId;
+use crate::settle::Feed;
+
+/// Beats that each ring holds.
+const RING_BEATS: usize = 4096;
+
+/// Room that the journal must have before clients are read: what one turn of hundreds of connections can add.
+const JOURNAL_RESERVE: usize = 256 << 10;
+
+/// How long a stopping venue tries to send what it still has, in turns of a millisecond.
+const LAST_TURNS: u32 = 2_000;
+
+/// Why a venue ended.
+#[derive(Debug, Error)]
+pub enum VenueError {
+    /// A stage found that the venue contradicts itself.
+    #[error("fault of the venue, it stops: {0}")]
+    Fault(#[from] Fault),
+    /// The journal cannot write. Nothing that it had not made durable was acknowledged.
+    #[error("the journal failed, acks stopped at {durable:#018x}: {error}; make room or replace the disk, then start again")]
+    Journal {
+        /// Seq of the last durable record.
+        durable: u64,
+        /// What happened.
+        error: JournalError,
+    },
+    /// The port failed.
+    #[error("the port failed: {0}")]
+    Port(#[from] StreamError),
+}
+
+/// What a venue is made of, as recovery and configuration leave it.
+pub struct Parts<P: StreamPort, M: Matcher, S: Storage> {
+    /// Connections.
+    pub links: Links<P>,
+    /// Order entry, which holds what is live.
+    pub entry: Entry,
+    /// Gives seq and time.
+    pub sequencer: Sequencer,
+    /// Whatever matches.
+    pub matcher: M,
+    /// Who has what.
+    pub books: Books,
+    /// What clients were told, and the fold that goes on telling.
+    pub publisher: Publisher,
+    /// Where records become durable.
+    pub journal: Journal<S>,
+    /// When a report may leave.
+    pub policy: AckPolicy,
+    /// How to wait when nothing happens.
+    pub wait: WaitStrategy,
+    /// Where settlement is fed from.
+    pub feed: Feed,
+    /// What others ask of the venue.
+    pub control: ControlQueue,
+    /// What others see of the venue.
+    pub status: Arc<Status>,
+}
+
+/// The inline pipeline.
+pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
+    links: Links<P>,
+    entry: Entry,
+    sequencer: Sequencer,
+    commands: Producer<Heap>,
+    matching: Matching<M>,
+    booking: Booking,
+    journal: Journal<S>,
+    policy: AckPolicy,
+    feed: Feed,
+    control: ControlQueue,
+    status: Arc<Status>,
+    clock: UtcClock,
+    idle: Idle,
+    watermark: u64,
+}
+
+impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
+    /// Wires the stages.
+    ///
+    /// # Panics
+    /// Never: the rings' sizes are constants that the rings accept.
+    pub fn new(parts: Parts<P, M, S>) -> Self {
+        let (commands, command_end) = ring::heap(RING_BEATS).expect("a power of two");
+        let (event_end, events) = ring::heap(RING_BEATS).expect("a power of two");
+        Self {
+            links: parts.links,
+            entry: parts.entry,
+            clock: UtcClock::not_before(parts.sequencer.last_time_ns()),
+            sequencer: parts.sequencer,
+            commands,
+            matching: Matching::new(parts.matcher, command_end, event_end),
+            booking: Booking::new(parts.books, parts.publisher, events),
+            journal: parts.journal,
+            policy: parts.policy,
+            feed: parts.feed,
+            control: parts.control,
+            status: parts.status,
+            idle: Idle::new(parts.wait),
+            watermark: 0,
+        }
+    }
+
+    /// Runs until it is told to stop, then ends in good order: everything sequenced is durable, sealed and sent.
+    ///
+    /// # Errors
+    /// When the venue had to stop by itself; what was acknowledged is durable all the same.
+    pub fn run(&mut self) -> Result<(), VenueError> {
+        loop {
+            let now = self.clock.now_ns();
+            match self.turn(now) {
+                Ok(Turn::Worked) => self.idle.worked(),
+                Ok(Turn::Idle) => {
+                    if self.journal.idle() {
+                        let links = &mut self.links;
+                        if let Some(parked) = self.idle.idle_with(|most| links.port().wait(most)) {
+                            parked?;
+                        }
+                    } else {
+                        // The disk answers within microseconds to milliseconds: let others run, but do not sleep.
+                        std::thread::yield_now();
+                    }
+                }
+                Ok(Turn::Stop) => return self.stop(),
+                Err(failure) => {
+                    error!("{failure}");
+                    self.last_words();
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, now: u64) -> Result<Turn, VenueError> {
+        let mut worked = false;
+        if self.journal.room() >= JOURNAL_RESERVE {
+            let streams = self.booking.publisher().streams();
+            worked |= self.links.listen(now, &mut self.entry, &mut self.sequencer, streams)?;
+            while let Some(control) = self.control.pop() {
+                if matches!(control, Control::Stop) {
+                    return Ok(Turn::Stop);
+                }
+                self.act(control, now)?;
+                worked = true;
+            }
+            self.entry.timer(now, &mut self.sequencer);
+            self.sequencer.tick(now);
+        }
+        worked |= self.dispatch()?;
+        let news = self.settle_up()?;
+        let streams = self.booking.publisher().streams();
+        self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
+        self.links.flush()?;
+        Ok(if worked || news { Turn::Worked } else { Turn::Idle })
+    }
+
+    /// Everything sequenced goes to the journal and to settlement, through the matcher, and into the books.
+    fn dispatch(&mut self) -> Result<bool, VenueError> {
+        if self.sequencer.is_empty() {
+            return Ok(false);
+        }
+        let burst = self.sequencer.take();
+        append(&mut self.journal, burst)?;
+        poll(&mut self.journal)?;
+        self.feed.push(burst);
+        let mut fed = 0;
+        loop {
+            let mut moved = 0;
+            while fed < burst.len() {
+                let (record, length) =
+                    Record::decode(&burst[fed..]).map_err(|error| Fault::Record { at: fed, error })?;
+                if !self.commands.push(&beat(&record).to_words()) {
+                    break;
+                }
+                fed += length;
+                moved += 1;
+            }
+            moved += self.matching.step();
+            moved += self.booking.step(burst, &mut self.entry)?;
+            if self.booking.finish(burst.len()) {
+                self.status.set_booked(self.booking.booked());
+                return Ok(true);
+            }
+            if moved == 0 {
+                return Err(Fault::Stalled { left: self.booking.left(burst.len()) }.into());
+            }
+        }
+    }
+
+    /// Reaps what the journal has made durable and releases what the policy allows. Returns whether more was released.
+    fn settle_up(&mut self) -> Result<bool, VenueError> {
+        let durable = poll(&mut self.journal)?;
+        self.status.set_durable(durable);
+        let watermark = match self.policy {
+            AckPolicy::Matched => self.booking.booked(),
+            AckPolicy::Journaled => durable.min(self.booking.booked()),
+        };
+        if watermark <= self.watermark {
+            return Ok(false);
+        }
+        self.watermark = watermark;
+        self.booking.release(watermark);
+        Ok(true)
+    }
+
+    fn act(&mut self, control: Control, now: u64) -> Result<(), VenueError> {
+        let payload = match control {
+            Control::Stop => return Ok(()),
+            Control::Submit(payload) => *payload,
+            Control::Day(phase) => match self.day(phase, now) {
+                Some(state) => Payload::State(state),
+                None => {
+                    warn!("the day cannot {phase:?}: it has, or today's session names are used up");
+                    return Ok(());
+                }
+            },
+        };
+        if let Err(refused) = self.entry.submit(&payload, now, &mut self.sequencer) {
+            warn!(%refused, "refused what was asked of the venue");
+            return Ok(());
+        }
+        if let Payload::State(State::Day { phase, session_name, .. }) = payload {
+            // The session's last messages must be there before its end is told.
+            self.dispatch()?;
+            match phase {
+                DayPhase::Close => self.links.end_session(now),
+                DayPhase::Open => self.links.set_session(session_id(session_name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn day(&self, phase: DayPhase, now: u64) -> Option<State> {
+        let today = self.booking.books().day();
+        let open = today.filter(|today| today.phase == DayPhase::Open);
+        match phase {
+            DayPhase::Close => open.map(|today| day::close(today.session_name)),
+            DayPhase::Open if open.is_some() => None,
+            DayPhase::Open => day::open(now, today.map(|today| today.session_name)),
+        }
+    }
+
+    /// Stops in good order.
+    fn stop(&mut self) -> Result<(), VenueError> {
+        info!("stopping: no more orders are taken");
+        self.links.stop_listening();
+        self.sequencer.seal();
+        self.dispatch()?;
+        let durable = self
+            .journal
+            .flush()
+            .map_err(|error| VenueError::Journal { durable: self.journal.durable(), error })?;
+        self.settle_up()?;
+        self.status.set_durable(durable);
+        self.last_words();
+        Ok(())
+    }
+
+    /// Sends what is released, within a bound, and lets everyone go.
+    fn last_words(&mut self) {
+        for turn in 0..LAST_TURNS {
+            let now = self.clock.now_ns();
+            let streams = self.booking.publisher().streams();
+            if turn > 0 && !self.links.behind(streams) {
+                break;
+            }
+            self.links.speak(now, true, &mut self.entry, &mut self.sequencer, streams);
+            if self.links.flush().is_err() || self.links.port().wait(std::time::Duration::from_millis(1)).is_err() {
+                break;
+            }
+        }
+        self.links.shut();
+        let now = self.clock.now_ns();
+        let streams = self.booking.publisher().streams();
+        self.links.speak(now, true, &mut self.entry, &mut self.sequencer, streams);
+        if let Err(error) = self.links.flush() {
+            warn!(%error, "while saying goodbye");
+        }
+    }
+
+    /// Who has what.
+    pub fn books(&self) -> &Books {
+        self.booking.books()
+    }
+}
+
+enum Turn {
+    Worked,
+    Idle,
+    Stop,
+}
+
+/// The beat that stands for a record: an order's own, a nop for everything else, so that the matcher's seq has no gaps.
+fn beat(record: &Record<'_>) -> Command {
+    match &record.payload {
+        Payload::Order(order) => order.command,
+        _ => Command { seq: record.header.seq, ..Command::default() },
+    }
+}
+
+fn append<S: Storage>(journal: &mut Journal<S>, burst: &[u8]) -> Result<(), VenueError> {
+    let mut at = 0;
+    while at < burst.len() {
+        let (record, length) = Record::decode(&burst[at..]).map_err(|error| Fault::Record { at, error })?;
+        match journal.append(&burst[at..at + length], record.header.seq) {
+            Ok(()) => at += length,
+            // A burst larger than the reserve (a mass cancel): the disk sets the pace.
+            Err(JournalError::Full) => {
+                poll(journal)?;
+                std::thread::yield_now();
+            }
+            Err(error) => return Err(VenueError::Journal { durable: journal.durable(), error }),
+        }
+    }
+    Ok(())
+}
+
+fn poll<S: Storage>(journal: &mut Journal<S>) -> Result<u64, VenueError> {
+    journal.poll().map_err(|error| VenueError::Journal { durable: journal.durable(), error })
+}
+
+/// A session's name as clients give it.
+///
+/// # Panics
+/// Never for a name that [`crate::day`] made: ten digits.
+pub fn session_id(name: [u8; 10]) -> SessionId {
+    let text = std::str::from_utf8(&name).expect("digits");
+    SessionId::new(text.trim()).expect("ten digits")
+}

@@ -1,0 +1,294 @@
+//! From configuration and disk to stages that are ready to run.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
+use wirebook_bypass::cpu::CpuError;
+use wirebook_bypass::ring::RingError;
+use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
+use wirebook_bypass::stream::{StreamError, StreamPort};
+use wirebook_matcher::abi::abi_hash;
+use wirebook_matcher::{Queued, Twin};
+use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, State};
+
+use super::VenueConfig;
+use crate::day;
+use crate::entry::EntryConfig;
+use crate::journal::{
+    DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, RecoverError, Recovered, StorageError,
+    Tail, recover,
+};
+use crate::pipeline::{AckPolicy, ControlQueue, Links, Parts, Status, Venue, session_id};
+use crate::recover::{Replay, ReplayError};
+use crate::sequencer::{Opening, Sequencer};
+use crate::session::soup::ServerConfig;
+use crate::settle::{self, KeyError, SettleConfig, SettleError, Settlement};
+
+/// Bytes that a burst's buffer holds without growing.
+const BURST_BYTES: usize = 1 << 20;
+
+/// Why a venue cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A directory cannot be made.
+    #[error("{}: cannot be made: {error}", path.display())]
+    Directory {
+        /// It.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The journal's storage cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The journal does not verify.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The journal cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A record of this start does not apply.
+    #[error("the configuration does not fit the journal: {0}")]
+    Replay(#[from] ReplayError),
+    /// The configuration asks for what order entry refuses.
+    #[error("the configuration does not fit the journal: {0}")]
+    Refused(String),
+    /// Today's session names are used up.
+    #[error("today's {0} session names are used up; start again tomorrow, or with a new journal directory")]
+    Day(u32),
+    /// The port cannot listen.
+    #[error("cannot listen on {address}: {error}; choose another address in [gateway] listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: StreamError,
+    },
+    /// The port cannot be made.
+    #[error(transparent)]
+    Port(#[from] StreamError),
+    /// No key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The validator's store does not verify.
+    #[error("the validator cannot start: {0}")]
+    Validator(String),
+    /// Settlement cannot start.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// No thread on the core that was asked for.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
+    /// No memory for a ring.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+}
+
+/// What start-up found and did.
+#[derive(Clone, Debug, Default)]
+pub struct Started {
+    /// Records replayed.
+    pub records: u64,
+    /// What became of the journal's tail.
+    pub tail: String,
+    /// Epoch that this start opened.
+    pub epoch: u16,
+    /// Name of the day's session.
+    pub session: String,
+    /// Whether the journal bypasses the page cache.
+    pub direct: bool,
+    /// What costs latency or safety here.
+    pub warnings: Vec<String>,
+}
+
+/// Stages, wired and ready.
+pub(super) struct Assembled<T: Twin> {
+    pub venue: Venue<KernelPort, Queued<T>, DirectStorage>,
+    pub address: SocketAddr,
+    pub control: ControlQueue,
+    pub status: Arc<Status>,
+    pub settlement: Settlement,
+    pub started: Started,
+}
+
+pub(super) fn assemble<T: Twin + Send + 'static>(config: &VenueConfig) -> Result<Assembled<T>, StartError> {
+    for path in [&config.data, &config.journal] {
+        std::fs::create_dir_all(path).map_err(|error| StartError::Directory { path: path.clone(), error })?;
+    }
+    let mut storage = DirectStorage::open(&config.journal, DirectOptions::default())?;
+    let direct = storage.direct();
+    let expect = Expect { shard: config.shard, abi_hash: Some(abi_hash()) };
+    let mut replay = Replay::<T>::new(config.shard, &EntryConfig::new(config.slots, config.max_qty));
+    let recovered =
+        recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(|error| error.to_string()))?;
+    let clean = is_clean(&recovered, &replay);
+
+    let mut journal_config = JournalConfig::new(config.shard, abi_hash());
+    journal_config.segment_len = config.segment_bytes;
+    let mut journal = Journal::start(storage, journal_config, &recovered)?;
+    let mut sequencer = open_epoch(config, &journal, &recovered, &replay, clean);
+    let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
+
+    let port_config = KernelConfig {
+        max_connections: config.max_connections,
+        recv_buffer: config.buffers.0,
+        send_buffer: config.buffers.1,
+        ..KernelConfig::default()
+    };
+    let mut port = KernelPort::new(&port_config)?;
+    let listen = |error| StartError::Listen { address: config.listen, error };
+    let listener = port.listen(config.listen).map_err(listen)?;
+    let address = port.local_addr(listener).unwrap_or(config.listen);
+    let waker = port.waker();
+
+    // What this start has sequenced must be durable before anyone is told of it.
+    let burst = sequencer.take();
+    replay.burst(burst)?;
+    for_each_record(burst, |seq, record| journal.append(record, seq))?;
+    let durable = journal.flush()?;
+    let status = Arc::new(Status::new(durable));
+    let started = Started {
+        records: recovered.records,
+        tail: describe(&recovered.tail),
+        epoch: journal.epoch(),
+        session: String::from_utf8_lossy(&session).into_owned(),
+        direct,
+        warnings: Vec::new(),
+    };
+
+    let key = settle::signing_key(&config.data.join("gateway.key"))?;
+    let finality = if config.settlement {
+        settle::validator(&config.data.join("validator"), config.shard, key.verifying_key())
+            .map_err(StartError::Validator)?
+    } else {
+        None
+    };
+    let (feed, feed_end) = settle::feed()?;
+    let settle_config = SettleConfig { journal: config.journal.clone(), expect, key, finality };
+    let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
+
+    let control = ControlQueue::new(waker);
+    let (books, twin, entry, mut publisher) = replay.into_parts();
+    publisher.release(durable);
+    let venue = Venue::new(Parts {
+        links: Links::new(port, listener, config.users.clone(), ServerConfig::default(), session_id(session)),
+        entry,
+        sequencer,
+        matcher: Queued::over(twin),
+        books,
+        publisher,
+        journal,
+        policy: config.policy,
+        wait: config.wait,
+        feed,
+        control: control.clone(),
+        status: Arc::clone(&status),
+    });
+    Ok(Assembled { venue, address, control, status, settlement, started })
+}
+
+/// Whether the last life ended in good order: its last record is a seal, and nothing had to be cut.
+fn is_clean<T: Twin>(recovered: &Recovered, replay: &Replay<T>) -> bool {
+    !matches!(recovered.tail, Tail::Cut { .. }) && replay.books().unsealed().1 == 0
+}
+
+fn open_epoch<T: Twin, S: crate::journal::Storage>(
+    config: &VenueConfig,
+    journal: &Journal<S>,
+    recovered: &Recovered,
+    replay: &Replay<T>,
+    clean: bool,
+) -> Sequencer {
+    let (open_first_seq, open_records) = replay.books().unsealed();
+    let opening = Opening {
+        shard: config.shard,
+        epoch: journal.epoch(),
+        last_time_ns: replay.books().last_time_ns(),
+        next_batch: replay.books().last_batch() + 1,
+        policy: config.seal,
+        open_first_seq,
+        open_records,
+    };
+    let epoch = EpochOpen {
+        previous_end: recovered.last_seq,
+        previous_digest: recovered.last_hash,
+        abi_hash: abi_hash(),
+        slots: config.slots,
+        max_qty: config.max_qty,
+        capabilities: wirebook_matcher::abi::Capabilities::ALL.0,
+        clean,
+    };
+    Sequencer::open(opening, now_ns(), &epoch, BURST_BYTES)
+}
+
+/// Sequences what this start adds: the registry's changes, deposits not made yet, a day if none is open, and what a crash
+/// left undone. Returns the name of the day's session.
+fn bring_up<T: Twin>(
+    config: &VenueConfig,
+    replay: &mut Replay<T>,
+    sequencer: &mut Sequencer,
+    clean: bool,
+) -> Result<[u8; 10], StartError> {
+    let mut submit = |replay: &mut Replay<T>, payload: Payload<'_>| -> Result<(), StartError> {
+        replay
+            .entry()
+            .submit(&payload, now_ns(), sequencer)
+            .map(drop)
+            .map_err(|refused| StartError::Refused(refused.to_string()))
+    };
+    let registry: Vec<_> =
+        config.registry.iter().filter(|entry| !replay.books().registry().has(entry)).copied().collect();
+    let transfers: Vec<_> = config.transfers.iter().filter(|t| !replay.books().transferred(t.id)).copied().collect();
+    for entry in registry {
+        submit(replay, Payload::Registry(entry))?;
+    }
+    for transfer in transfers {
+        submit(replay, Payload::Transfer(transfer))?;
+    }
+    let now = now_ns();
+    let today = replay.books().day();
+    let last = today.map(|today| today.session_name);
+    // Under `matched`, a crash can have taken back what clients were told: their old stream is not to be trusted.
+    let lost = !clean && config.policy == AckPolicy::Matched;
+    let name = match today {
+        Some(today) if today.phase == DayPhase::Open && today.date == day::date(now) && !lost => today.session_name,
+        _ => {
+            if let Some(today) = today
+                && today.phase == DayPhase::Open
+                && today.date != day::date(now)
+            {
+                submit(replay, Payload::State(day::close(today.session_name)))?;
+            }
+            let open = day::open(now, last).ok_or(StartError::Day(day::MAX_GENERATION))?;
+            let State::Day { session_name, .. } = open else { unreachable!("day::open makes a day") };
+            submit(replay, Payload::State(open))?;
+            session_name
+        }
+    };
+    replay.entry().resume(now_ns(), sequencer);
+    Ok(name)
+}
+
+fn for_each_record(
+    burst: &[u8],
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), JournalError>,
+) -> Result<(), StartError> {
+    let mut at = 0;
+    while at < burst.len() {
+        let (record, length) = wirebook_settlement::record::Record::decode(&burst[at..]).map_err(ReplayError::from)?;
+        each(record.header.seq, &burst[at..at + length])?;
+        at += length;
+    }
+    Ok(())
+}
+
+fn describe(tail: &Tail) -> String {
+    tail.to_string()
+}
+
+fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

@@ -1,0 +1,326 @@
+//! Settlement beside the hot path: what is journaled is re-executed, sealed into signed batches, and made final.
+//!
+//! A thread of its own takes records from a [`Feed`], executes those that are durable, and offers each sealed batch to the
+//! validator. It can be late, be stopped and be started again at any time: what it needs is in the journal, and what the
+//! validator has finalized it does not offer again. It never holds up an ack.
+
+mod feed;
+mod finality;
+mod key;
+mod sealer;
+
+pub use feed::{Feed, FeedEnd, feed};
+pub use finality::{Final, Finality, validator};
+pub use key::{KeyError, signing_key};
+pub use sealer::{SealError, Sealer};
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tracing::{error, info};
+use wirebook_settlement::batch::{Batch, Digest32, SigningKey};
+use wirebook_settlement::record::Record;
+
+use crate::journal::{Dir, Expect, RecoverError, recover};
+use crate::pipeline::Status;
+
+/// How long the thread sleeps when there is nothing to do.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Tries at reading a journal that is being written: a block in flight can look torn once.
+const READS: u32 = 20;
+
+/// How long a stopping gateway waits for its last batch to become final.
+const LAST_BATCH: Duration = Duration::from_secs(120);
+
+/// Why settlement stopped. The venue goes on; what is not settled is settled after the next start.
+#[derive(Debug, Error)]
+pub enum SettleError {
+    /// The replica could not follow.
+    #[error("the gateway's replica stopped: {0}")]
+    Seal(#[from] SealError),
+    /// The journal could not be read.
+    #[error("the journal cannot be read for settlement: {0}")]
+    Journal(#[from] RecoverError),
+    /// The validator stopped.
+    #[error("the validator stopped: {0}")]
+    Validator(String),
+    /// The last batch did not become final in time.
+    #[error("batch {number} is not final after {} s; it will be offered again at the next start", LAST_BATCH.as_secs())]
+    Late {
+        /// Its number.
+        number: u64,
+    },
+    /// The thread panicked or could not be started.
+    #[error("the settlement thread: {0}")]
+    Thread(String),
+}
+
+/// How far settlement is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the last sealed batch.
+    pub sealed: u64,
+    /// Root after it, as the gateway computed it.
+    pub sealed_root: Digest32,
+    /// What is final; height 0 without a validator.
+    pub settled: Final,
+    /// Seq of the last record that was executed again.
+    pub executed_seq: u64,
+}
+
+/// What the thread needs.
+pub struct SettleConfig {
+    /// The journal's directory.
+    pub journal: PathBuf,
+    /// What the journal must be of.
+    pub expect: Expect,
+    /// The gateway's key.
+    pub key: SigningKey,
+    /// Who makes batches final; `None`: they are sealed, and no more.
+    pub finality: Option<Box<dyn Finality>>,
+}
+
+struct Shared {
+    progress: Mutex<Progress>,
+    /// Seq that must be executed before the thread ends; `u64::MAX`: run on.
+    until: AtomicU64,
+}
+
+/// The running thread.
+pub struct Settlement {
+    thread: JoinHandle<Result<Progress, SettleError>>,
+    shared: Arc<Shared>,
+}
+
+impl Settlement {
+    /// Starts the thread. It begins by reading the journal from its start up to what `status` says is durable.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(config: SettleConfig, feed: FeedEnd, status: Arc<Status>) -> Result<Self, SettleError> {
+        let shared =
+            Arc::new(Shared { progress: Mutex::new(Progress::default()), until: AtomicU64::new(u64::MAX) });
+        let inner = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("settle".into())
+            .spawn(move || {
+                let result = Worker::new(config, feed, status, inner).run();
+                if let Err(failure) = &result {
+                    error!("settlement stopped, trading goes on: {failure}");
+                }
+                result
+            })
+            .map_err(|error| SettleError::Thread(error.to_string()))?;
+        Ok(Self { thread, shared })
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Executes and settles everything up to `last_seq`, then ends.
+    ///
+    /// # Errors
+    /// When settlement stopped before.
+    pub fn finish(self, last_seq: u64) -> Result<Progress, SettleError> {
+        self.shared.until.store(last_seq, Ordering::Release);
+        self.thread.join().map_err(|_| SettleError::Thread("it panicked".into()))?
+    }
+}
+
+struct Worker {
+    sealer: Sealer,
+    journal: PathBuf,
+    expect: Expect,
+    finality: Option<Box<dyn Finality>>,
+    feed: FeedEnd,
+    status: Arc<Status>,
+    shared: Arc<Shared>,
+    /// Fed records that are not durable yet.
+    waiting: Vec<u8>,
+    /// Sealed, and not taken by the validator yet.
+    offers: VecDeque<Batch>,
+}
+
+impl Worker {
+    fn new(config: SettleConfig, feed: FeedEnd, status: Arc<Status>, shared: Arc<Shared>) -> Self {
+        let sealer = Sealer::new(config.expect.shard, config.key);
+        Self {
+            sealer,
+            journal: config.journal,
+            expect: config.expect,
+            finality: config.finality,
+            feed,
+            status,
+            shared,
+            waiting: Vec::new(),
+            offers: VecDeque::new(),
+        }
+    }
+
+    fn run(mut self) -> Result<Progress, SettleError> {
+        self.read_journal(self.status.durable())?;
+        loop {
+            let worked = self.turn()?;
+            if self.sealer.last_seq() >= self.shared.until.load(Ordering::Acquire) {
+                break;
+            }
+            if !worked {
+                std::thread::sleep(NAP);
+            }
+        }
+        self.end()
+    }
+
+    fn turn(&mut self) -> Result<bool, SettleError> {
+        let durable = self.status.durable();
+        let mut worked = false;
+        let waiting = &mut self.waiting;
+        while waiting.len() < (1 << 20) {
+            // Heap memory: the ring cannot be corrupted by another process.
+            match self.feed.pop(|chunk| waiting.extend_from_slice(chunk)) {
+                Ok(Some(())) => worked = true,
+                Ok(None) => break,
+                Err(corrupt) => return Err(SettleError::Thread(corrupt.to_string())),
+            }
+        }
+        worked |= self.execute_waiting(durable)?;
+        worked |= self.offer()?;
+        self.publish();
+        Ok(worked)
+    }
+
+    /// Executes what is fed and durable; reads from the journal what the feed dropped.
+    fn execute_waiting(&mut self, durable: u64) -> Result<bool, SettleError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut at = 0;
+        while at < waiting.len() {
+            let (record, length) = Record::decode(&waiting[at..]).map_err(SealError::from)?;
+            let seq = record.header.seq;
+            if seq > durable {
+                break;
+            }
+            if seq > self.sealer.last_seq() {
+                if follows(self.sealer.last_seq(), seq) {
+                    self.execute(&waiting[at..at + length])?;
+                } else {
+                    self.read_journal(seq)?;
+                }
+            }
+            at += length;
+        }
+        self.waiting = waiting;
+        self.waiting.drain(..at);
+        // A feed that dropped its newest chunks gives no gap to see: the durable seq tells.
+        if self.waiting.is_empty() && self.sealer.last_seq() < durable && at == 0 {
+            self.read_journal(durable)?;
+            return Ok(true);
+        }
+        Ok(at > 0)
+    }
+
+    fn execute(&mut self, record: &[u8]) -> Result<(), SettleError> {
+        if let Some(batch) = self.sealer.record(record)? {
+            let settled = self.finality.as_ref().map_or(0, |finality| finality.finalized().height);
+            if self.finality.is_some() && batch.number() > settled {
+                self.offers.push_back(batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes what the journal's files hold beyond the last executed record, up to `durable`.
+    fn read_journal(&mut self, durable: u64) -> Result<(), SettleError> {
+        if self.sealer.last_seq() >= durable {
+            return Ok(());
+        }
+        for attempt in 1..=READS {
+            let mut failure = None;
+            let mut dir = Dir::new(&self.journal);
+            let expect = Expect { shard: self.expect.shard, abi_hash: self.expect.abi_hash };
+            let read = recover(&mut dir, &expect, &mut |record| {
+                if record.seq > self.sealer.last_seq() && record.seq <= durable {
+                    if let Err(error) = self.execute(record.bytes) {
+                        let text = error.to_string();
+                        failure = Some(error);
+                        return Err(text);
+                    }
+                    // The validator's queue is bounded: let it drain while history is read.
+                    if self.offers.len() > 64 && let Err(error) = self.offer() {
+                        failure = Some(error);
+                        return Err("the validator stopped".into());
+                    }
+                }
+                Ok(())
+            });
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            match read {
+                Ok(_) if self.sealer.last_seq() >= durable => return Ok(()),
+                Err(error) if attempt == READS => return Err(error.into()),
+                // The newest block was in flight while it was read.
+                _ => std::thread::sleep(NAP),
+            }
+        }
+        Ok(())
+    }
+
+    fn offer(&mut self) -> Result<bool, SettleError> {
+        let Some(finality) = &mut self.finality else { return Ok(false) };
+        if let Some(fault) = finality.fault() {
+            return Err(SettleError::Validator(fault));
+        }
+        let mut worked = false;
+        while let Some(batch) = self.offers.front() {
+            if !finality.offer(batch).map_err(SettleError::Validator)? {
+                break;
+            }
+            self.offers.pop_front();
+            worked = true;
+        }
+        Ok(worked)
+    }
+
+    fn publish(&self) -> Progress {
+        let progress = Progress {
+            sealed: self.sealer.number(),
+            sealed_root: self.sealer.root(),
+            settled: self.finality.as_ref().map(|finality| finality.finalized()).unwrap_or_default(),
+            executed_seq: self.sealer.last_seq(),
+        };
+        *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        progress
+    }
+
+    fn end(mut self) -> Result<Progress, SettleError> {
+        let number = self.sealer.number();
+        let deadline = Instant::now() + LAST_BATCH;
+        while self.finality.as_ref().is_some_and(|finality| finality.finalized().height < number) {
+            self.offer()?;
+            self.publish();
+            if Instant::now() >= deadline {
+                return Err(SettleError::Late { number });
+            }
+            std::thread::sleep(NAP);
+        }
+        let progress = self.publish();
+        if let Some(finality) = self.finality.take() {
+            finality.shutdown().map_err(SettleError::Validator)?;
+            info!(height = progress.settled.height, "settlement is done");
+        }
+        Ok(progress)
+    }
+}
+
+/// Whether a record of `seq` comes right after `last`.
+fn follows(last: u64, seq: u64) -> bool {
+    wirebook_settlement::batch::continues(last, seq)
+}
