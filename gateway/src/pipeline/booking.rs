@@ -8,7 +8,7 @@
 use thiserror::Error;
 use wirebook_bypass::ring::{Consumer, Heap};
 use wirebook_matcher::abi::Event;
-use wirebook_settlement::machine::{Books, Refusal};
+use wirebook_settlement::machine::{Books, Fault as BooksFault, Refusal};
 use wirebook_settlement::record::{Record, RecordError};
 
 use crate::entry::Entry;
@@ -40,6 +40,14 @@ pub enum Fault {
         seq: u64,
         /// The beat.
         beat: [u64; 4],
+    },
+    /// The matcher answered what cannot be, given the books.
+    #[error("the matcher's answer to record {seq:#018x} contradicts the books: {fault}")]
+    Contradiction {
+        /// The record.
+        seq: u64,
+        /// What cannot be.
+        fault: BooksFault,
     },
     /// The matcher answered another command than the one that is open, or out of order.
     #[error("the matcher's event {index} of {found:#018x} came where event {wanted_index} of {wanted:#018x} was due")]
@@ -108,7 +116,7 @@ impl Booking {
                 if event.seq != seq || event.index != due {
                     return Err(Fault::OutOfOrder { wanted: seq, wanted_index: due, found: event.seq, index: event.index });
                 }
-                let number = self.books.event(&event, &mut |_| {});
+                let number = self.books.event(&event, &mut |_| {}).map_err(|fault| Fault::Contradiction { seq, fault })?;
                 self.publisher.event(&record, &event, number, &self.books);
                 entry.event(&event);
                 due += 1;

@@ -152,7 +152,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &VenueConfig) -> Result
     let status = Arc::new(Status::new(durable));
     let started = Started {
         records: recovered.records,
-        tail: describe(&recovered.tail),
+        tail: recovered.tail.to_string(),
         epoch: journal.epoch(),
         session: String::from_utf8_lossy(&session).into_owned(),
         direct,
@@ -241,7 +241,16 @@ fn bring_up<T: Twin>(
     };
     let registry: Vec<_> =
         config.registry.iter().filter(|entry| !replay.books().registry().has(entry)).copied().collect();
-    let transfers: Vec<_> = config.transfers.iter().filter(|t| !replay.books().transferred(t.id)).copied().collect();
+    // An account gets its deposits when it is first registered: the machine remembers transfers for two days only, and a
+    // start in a year must not pay again. Until a day has opened, the first start is not complete, and goes on.
+    let begun = replay.books().day().is_some();
+    let transfers: Vec<_> = config
+        .transfers
+        .iter()
+        .filter(|transfer| !(begun && replay.books().registry().account(transfer.to).is_some()))
+        .filter(|transfer| !replay.books().transferred(transfer.id))
+        .copied()
+        .collect();
     for entry in registry {
         submit(replay, Payload::Registry(entry))?;
     }
@@ -283,10 +292,6 @@ fn for_each_record(
         at += length;
     }
     Ok(())
-}
-
-fn describe(tail: &Tail) -> String {
-    tail.to_string()
 }
 
 fn now_ns() -> u64 {

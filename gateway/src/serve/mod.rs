@@ -21,7 +21,7 @@ use wirebook_settlement::record::{Registry, Transfer};
 
 use crate::pipeline::{AckPolicy, Control, ControlQueue, Status, User, VenueError};
 use crate::sequencer::SealPolicy;
-use crate::settle::{Progress, SettleError, Settlement};
+use crate::settle::{Progress, SettleError, Settlement, Watch};
 
 /// What a venue is to be.
 #[derive(Clone, Debug)]
@@ -134,7 +134,12 @@ pub fn start<T: Twin + Send + 'static>(config: &VenueConfig) -> Result<Running, 
 impl Running {
     /// How far settlement is.
     pub fn progress(&self) -> Progress {
-        self.settlement.progress()
+        self.settlement.watch().progress()
+    }
+
+    /// A view of settlement that outlives this handle.
+    pub fn watch(&self) -> Watch {
+        self.settlement.watch()
     }
 
     /// Whether the pipeline has ended, by itself or because it was told to.

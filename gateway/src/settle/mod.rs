@@ -120,9 +120,9 @@ impl Settlement {
         Ok(Self { thread, shared })
     }
 
-    /// How far it is.
-    pub fn progress(&self) -> Progress {
-        *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How far it is, for whoever wants to see.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.shared))
     }
 
     /// Executes and settles everything up to `last_seq`, then ends.
@@ -132,6 +132,17 @@ impl Settlement {
     pub fn finish(self, last_seq: u64) -> Result<Progress, SettleError> {
         self.shared.until.store(last_seq, Ordering::Release);
         self.thread.join().map_err(|_| SettleError::Thread("it panicked".into()))?
+    }
+}
+
+/// A view of how far settlement is.
+#[derive(Clone)]
+pub struct Watch(Arc<Shared>);
+
+impl Watch {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        *self.0.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,0 +1,114 @@
+//! `wirebook run`: the real gateway, until it is told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing::{info, warn};
+use wirebook_matcher::Software;
+
+use super::failure::Failure;
+use super::journal::hex;
+use crate::admin::{Admin, Desk};
+use crate::config::Config;
+use crate::pipeline::Control;
+use crate::serve::{self, EndError, Ended, StartError};
+
+/// How often the main thread looks whether the pipeline still runs.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// Run the gateway: take orders until SIGINT or SIGTERM
+///
+/// Starts from the journal if there is one: everything acknowledged before is there. Prints its effective configuration, what costs
+/// latency on this machine, and where it listens; then a line for whatever an operator would want to know.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wirebook run --config gateway/wirebook.example.toml
+  wirebook replay orders.csv --to 127.0.0.1:9001        in another terminal
+
+The operator's line is a Unix socket in the data directory:
+  echo status | socat - UNIX:data/admin.sock            also: kill, halt, day, stop")]
+pub struct RunArgs {
+    /// The configuration (gateway/wirebook.example.toml documents every key)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 for what cannot start, 1 for a venue that had to stop.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.config)?;
+    super::log::start(config.log_filter());
+    eprint!("{}", config.effective());
+    let venue = config.venue();
+    let running = serve::start::<Software>(&venue).map_err(cannot_start)?;
+    let started = &running.started;
+    info!(
+        records = started.records,
+        tail = %started.tail,
+        epoch = started.epoch,
+        session = %started.session,
+        direct = started.direct,
+        "recovered"
+    );
+    for warning in &started.warnings {
+        warn!("{warning}");
+    }
+    let control = running.control.clone();
+    let status = Arc::clone(&running.status);
+    let symbols = config.symbols();
+    let progress = running.watch();
+    let settled = Arc::new(move || {
+        let progress = progress.progress();
+        format!(
+            "sealed={} settled={} settled_seq={:#x} root={}",
+            progress.sealed,
+            progress.settled.height,
+            progress.settled.last_seq,
+            hex(&progress.settled.root)
+        )
+    });
+    let socket = venue.data.join("admin.sock");
+    let desk = Desk { control: control.clone(), status, symbols, settled };
+    let _admin = Admin::start(&socket, desk).map_err(|error| Failure::io("open the admin socket", &socket, &error))?;
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::bad(format!("no signals: {error}")))?;
+    eprintln!("listening on {}", running.address);
+
+    while !running.ended() {
+        if let Some(signal) = signals.pending().next() {
+            info!(signal, "asked to stop");
+            control.ask(Control::Stop);
+        }
+        std::thread::sleep(WATCH);
+    }
+    let ended = running.wait().map_err(stopped)?;
+    farewell(&ended);
+    Ok(())
+}
+
+fn farewell(ended: &Ended) {
+    info!(
+        last_seq = format!("{:#018x}", ended.last_seq),
+        fills = ended.fills,
+        sealed = ended.progress.sealed,
+        settled = ended.progress.settled.height,
+        root = %hex(&ended.root()),
+        "stopped in good order"
+    );
+}
+
+/// What kept a venue from starting: bad input, for the user to mend.
+pub fn cannot_start(error: StartError) -> Failure {
+    Failure::bad(format!("the venue cannot start: {error}"))
+}
+
+/// What stopped a venue that ran.
+pub fn stopped(error: EndError) -> Failure {
+    Failure::found_it(format!("the venue stopped: {error}"))
+}
