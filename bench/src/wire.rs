@@ -1,0 +1,279 @@
+//! Order to report over loopback TCP, beside a raw echo of the same bytes on the same sockets.
+//!
+//! Both are round trips of one message at a time from one polling client. The echo's server reads an order's bytes and
+//! writes a report's, and does nothing else. The venue decodes, validates, sequences, matches, books, folds and, under
+//! `journaled`, waits for the disk: its floor is then the echo and a raw write and fdatasync of one block, added.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use hdrhistogram::Histogram;
+use wirebook::config::Config;
+use wirebook::pipeline::AckPolicy;
+use wirebook::serve;
+use wirebook_bypass::cpu::WaitStrategy;
+use wirebook_matcher::Software;
+
+use crate::report::{Case, Results, Rounds, histogram};
+
+/// Bytes of a SoupBinTCP packet with an Enter Order, and with an Accepted.
+const ORDER_BYTES: usize = 50;
+const REPORT_BYTES: usize = 67;
+/// Bytes of a block on disk.
+const BLOCK: usize = 4096;
+
+/// Order to report over loopback TCP, beside a raw echo
+#[derive(Clone, Debug, Args)]
+pub struct WireArgs {
+    /// Rounds; in each, every case runs once, next to its floor
+    #[arg(long, default_value_t = 7)]
+    rounds: u32,
+    /// Round trips of each case in a round
+    #[arg(long, default_value_t = 2_000)]
+    samples: u32,
+    /// How the venue waits: spin, spin-yield, park, park:250us
+    #[arg(long, default_value = "spin-yield")]
+    wait: WaitStrategy,
+}
+
+/// Runs the bench.
+pub fn run(args: &WireArgs) -> Result<Results> {
+    let mut results = Results::new();
+    results.config.insert("transport", "loopback TCP, polled".into());
+    results.config.insert("wait", args.wait.to_string());
+    results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
+
+    let echo_stop = Arc::new(AtomicBool::new(false));
+    let (mut echo, server) = echo_server(Arc::clone(&echo_stop))?;
+    let matched = Session::open(AckPolicy::Matched, args.wait)?;
+    let journaled = Session::open(AckPolicy::Journaled, args.wait)?;
+    let mut sessions = [matched, journaled];
+    let (mut echoes, mut disks): (Rounds, Rounds) = (Vec::new(), Vec::new());
+    let mut trips: [Rounds; 2] = [Vec::new(), Vec::new()];
+    let disk_samples = (args.samples / 10).max(20);
+    for round in 0..=args.rounds {
+        let echoed = round_trips(args.samples, |at| {
+            echo.write_all(&[at as u8; ORDER_BYTES])?;
+            read_exactly(&mut echo, REPORT_BYTES)
+        })?;
+        let synced = disk_floor(disk_samples)?;
+        let mut of_sessions = Vec::new();
+        for session in &mut sessions {
+            let samples = if session.policy == AckPolicy::Journaled { disk_samples } else { args.samples };
+            of_sessions.push(round_trips(samples, |at| session.trip(at))?);
+        }
+        // The first round warms caches, files and branch predictors.
+        if round > 0 {
+            echoes.push(echoed);
+            disks.push(synced);
+            for (trips, of_session) in trips.iter_mut().zip(of_sessions) {
+                trips.push(of_session);
+            }
+        }
+    }
+    echo_stop.store(true, Ordering::Relaxed);
+    drop(echo);
+    server.join().map_err(|_| anyhow::anyhow!("the echo server panicked"))?;
+    for session in sessions {
+        session.close()?;
+    }
+    let both: Rounds = echoes.iter().zip(&disks).map(|(echo, disk)| sum_of(echo, disk)).collect();
+    results.results.push(Case::of("wire", "echo", &echoes, "echo", &echoes));
+    results.results.push(Case::of("wire", "order-to-report", &trips[0], "echo", &echoes));
+    results.results.push(Case::of("wire", "write+fdatasync 4 KiB", &disks, "write+fdatasync 4 KiB", &disks));
+    results.results.push(Case::of("wire", "order-to-report journaled", &trips[1], "echo + write+fdatasync", &both));
+    Ok(results)
+}
+
+/// Times `trip` so many times, one after another.
+fn round_trips(samples: u32, mut trip: impl FnMut(u32) -> Result<()>) -> Result<Histogram<u64>> {
+    let mut histogram = histogram();
+    for at in 0..samples {
+        let begun = Instant::now();
+        trip(at)?;
+        histogram.saturating_record(begun.elapsed().as_nanos() as u64);
+    }
+    Ok(histogram)
+}
+
+/// The sum of two distributions, quantile by quantile: what two waits take one after the other.
+fn sum_of(first: &Histogram<u64>, second: &Histogram<u64>) -> Histogram<u64> {
+    let mut sum = histogram();
+    for step in 0..1_000 {
+        let quantile = (f64::from(step) + 0.5) / 1_000.0;
+        sum.saturating_record(first.value_at_quantile(quantile) + second.value_at_quantile(quantile));
+    }
+    sum
+}
+
+/// Reads exactly `count` bytes from a polled socket.
+fn read_exactly(stream: &mut TcpStream, count: usize) -> Result<()> {
+    let mut buffer = [0u8; 4096];
+    let mut got = 0;
+    while got < count {
+        match stream.read(&mut buffer[..count - got]) {
+            Ok(0) => bail!("the server closed"),
+            Ok(n) => got += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn echo_server(stop: Arc<AtomicBool>) -> Result<(TcpStream, std::thread::JoinHandle<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    let (mut served, _) = listener.accept()?;
+    for stream in [&client, &served] {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+    }
+    let server = std::thread::Builder::new().name("echo".into()).spawn(move || {
+        let mut buffer = [0u8; ORDER_BYTES];
+        let mut got = 0;
+        let mut idle = wirebook_bypass::cpu::Idle::new(WaitStrategy::SpinYield);
+        while !stop.load(Ordering::Relaxed) {
+            match served.read(&mut buffer[got..]) {
+                Ok(0) => return,
+                Ok(n) => {
+                    got += n;
+                    idle.worked();
+                    if got == ORDER_BYTES {
+                        got = 0;
+                        if served.write_all(&[1; REPORT_BYTES]).is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(_) => idle.idle(),
+            }
+        }
+    })?;
+    Ok((client, server))
+}
+
+/// One block written in place to a preallocated file, and made durable.
+fn disk_floor(samples: u32) -> Result<Histogram<u64>> {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("floor");
+    std::fs::write(&path, vec![0u8; 1 << 20])?;
+    let file = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path);
+    // A file system without O_DIRECT: through the page cache, as the journal does there.
+    let file = file.or_else(|_| std::fs::OpenOptions::new().write(true).open(&path))?;
+    file.sync_all()?;
+    let layout = vec![0u8; 2 * BLOCK];
+    let aligned = layout.as_ptr().align_offset(BLOCK);
+    round_trips(samples, |at| {
+        let offset = u64::from(at % 256) * BLOCK as u64;
+        std::os::unix::fs::FileExt::write_all_at(&file, &layout[aligned..aligned + BLOCK], offset)?;
+        file.sync_data()?;
+        Ok(())
+    })
+}
+
+/// A venue in this process, and a client of it.
+struct Session {
+    policy: AckPolicy,
+    running: serve::Running,
+    stream: TcpStream,
+    reference: u32,
+    _dir: tempfile::TempDir,
+}
+
+impl Session {
+    fn open(policy: AckPolicy, wait: WaitStrategy) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut config = Config::example().venue();
+        config.listen = "127.0.0.1:0".parse()?;
+        config.data = dir.path().join("data");
+        config.journal = dir.path().join("journal");
+        config.policy = policy;
+        config.wait = wait;
+        config.settlement = false;
+        let user = config.users.first().cloned().context("the example configuration has a login")?;
+        let running = serve::start::<Software>(&config)?;
+        let mut stream = TcpStream::connect(running.address)?;
+        stream.set_nodelay(true)?;
+        let login = format!("\0\x2fL{:<6}{:<10}{:<10}{:>20}", user.username, user.password, "", 0);
+        stream.write_all(login.as_bytes())?;
+        let mut answer = [0u8; 33];
+        stream.read_exact(&mut answer)?;
+        ensure!(answer[2] == b'A', "login refused: {:?}", answer[2] as char);
+        stream.set_nonblocking(true)?;
+        let mut session = Self { policy, running, stream, reference: 0, _dir: dir };
+        // Sequence 0 begins with the most recent message, if there is one: it is not an answer of ours.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        session.drain()?;
+        Ok(session)
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let mut buffer = [0u8; 65536];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => bail!("the venue closed"),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Even: a bid that rests, answered by Accepted. Odd: its cancel, answered by Canceled.
+    fn trip(&mut self, at: u32) -> Result<()> {
+        if at % 2 == 0 {
+            self.reference += 1;
+            let mut order = Vec::with_capacity(ORDER_BYTES);
+            order.extend_from_slice(&[0, 48, b'U', b'O']);
+            order.extend_from_slice(&self.reference.to_be_bytes());
+            order.push(b'B');
+            order.extend_from_slice(&100u32.to_be_bytes());
+            order.extend_from_slice(b"AAPL    ");
+            order.extend_from_slice(&1_000_000u64.to_be_bytes());
+            order.extend_from_slice(b"0YPNNBENCH         \0\0");
+            self.stream.write_all(&order)?;
+            self.answer(b'A')
+        } else {
+            let mut cancel = Vec::with_capacity(12);
+            cancel.extend_from_slice(&[0, 10, b'U', b'X']);
+            cancel.extend_from_slice(&self.reference.to_be_bytes());
+            cancel.extend_from_slice(&0u32.to_be_bytes());
+            self.stream.write_all(&cancel)?;
+            self.answer(b'C')
+        }
+    }
+
+    /// Reads packets until a sequenced message; it must be of this type.
+    fn answer(&mut self, kind: u8) -> Result<()> {
+        let mut buffer = [0u8; 256];
+        loop {
+            let mut got = 0;
+            while got < 2 || got < 2 + usize::from(u16::from_be_bytes([buffer[0], buffer[1]])) {
+                let wanted = if got < 2 { 2 } else { 2 + usize::from(u16::from_be_bytes([buffer[0], buffer[1]])) };
+                match self.stream.read(&mut buffer[got..wanted]) {
+                    Ok(0) => bail!("the venue closed"),
+                    Ok(n) => got += n,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if buffer[2] == b'S' {
+                ensure!(buffer[3] == kind, "answered by {:?}, wanted {:?}", buffer[3] as char, kind as char);
+                return Ok(());
+            }
+        }
+    }
+
+    fn close(self) -> Result<()> {
+        drop(self.stream);
+        self.running.stop()?;
+        Ok(())
+    }
+}
