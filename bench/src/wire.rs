@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 use wirebook::config::Config;
 use wirebook::pipeline::AckPolicy;
 use wirebook::serve;
-use wirebook_bypass::cpu::WaitStrategy;
+use wirebook_bypass::cpu::{Idle, WaitStrategy};
 use wirebook_matcher::Software;
 
 use crate::report::{Case, Results, Rounds, histogram};
@@ -38,7 +38,7 @@ pub struct WireArgs {
     #[arg(long, default_value_t = 2_000)]
     samples: u32,
     /// How the venue waits: spin, spin-yield, park, park:250us
-    #[arg(long, default_value = "spin-yield")]
+    #[arg(long, default_value = "park")]
     wait: WaitStrategy,
 }
 
@@ -50,7 +50,7 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
 
     let echo_stop = Arc::new(AtomicBool::new(false));
-    let (mut echo, server) = echo_server(Arc::clone(&echo_stop))?;
+    let (mut echo, server) = echo_server(Arc::clone(&echo_stop), args.wait)?;
     let matched = Session::open(AckPolicy::Matched, args.wait)?;
     let journaled = Session::open(AckPolicy::Journaled, args.wait)?;
     let mut sessions = [matched, journaled];
@@ -127,7 +127,7 @@ fn read_exactly(stream: &mut TcpStream, count: usize) -> Result<()> {
     Ok(())
 }
 
-fn echo_server(stop: Arc<AtomicBool>) -> Result<(TcpStream, std::thread::JoinHandle<()>)> {
+fn echo_server(stop: Arc<AtomicBool>, wait: WaitStrategy) -> Result<(TcpStream, std::thread::JoinHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (mut served, _) = listener.accept()?;
@@ -138,7 +138,8 @@ fn echo_server(stop: Arc<AtomicBool>) -> Result<(TcpStream, std::thread::JoinHan
     let server = std::thread::Builder::new().name("echo".into()).spawn(move || {
         let mut buffer = [0u8; ORDER_BYTES];
         let mut got = 0;
-        let mut idle = wirebook_bypass::cpu::Idle::new(WaitStrategy::SpinYield);
+        // The same way of waiting as the venue's: a server that spins for ever would take the core from the others.
+        let mut idle = Idle::new(wait);
         while !stop.load(Ordering::Relaxed) {
             match served.read(&mut buffer[got..]) {
                 Ok(0) => return,
@@ -152,7 +153,14 @@ fn echo_server(stop: Arc<AtomicBool>) -> Result<(TcpStream, std::thread::JoinHan
                         }
                     }
                 }
-                Err(_) => idle.idle(),
+                Err(_) => {
+                    idle.idle_with(|most| {
+                        let _ = served.set_read_timeout(Some(most));
+                        let _ = served.set_nonblocking(false);
+                        let _ = served.peek(&mut [0]);
+                        let _ = served.set_nonblocking(true);
+                    });
+                }
             }
         }
     })?;
