@@ -14,8 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
-use wirebook::config::Config;
-use wirebook::pipeline::AckPolicy;
+use wirebook::config::{Ack, Config, EXAMPLE};
 use wirebook::serve;
 use wirebook_bypass::cpu::{Idle, WaitStrategy};
 use wirebook_matcher::Software;
@@ -51,8 +50,8 @@ pub fn run(args: &WireArgs) -> Result<Results> {
 
     let echo_stop = Arc::new(AtomicBool::new(false));
     let (mut echo, server) = echo_server(Arc::clone(&echo_stop), args.wait)?;
-    let matched = Session::open(AckPolicy::Matched, args.wait)?;
-    let journaled = Session::open(AckPolicy::Journaled, args.wait)?;
+    let matched = Session::open(Ack::Matched, args.wait)?;
+    let journaled = Session::open(Ack::Journaled, args.wait)?;
     let mut sessions = [matched, journaled];
     let (mut echoes, mut disks): (Rounds, Rounds) = (Vec::new(), Vec::new());
     let mut trips: [Rounds; 2] = [Vec::new(), Vec::new()];
@@ -65,7 +64,7 @@ pub fn run(args: &WireArgs) -> Result<Results> {
         let synced = disk_floor(disk_samples)?;
         let mut of_sessions = Vec::new();
         for session in &mut sessions {
-            let samples = if session.policy == AckPolicy::Journaled { disk_samples } else { args.samples };
+            let samples = if session.policy == Ack::Journaled { disk_samples } else { args.samples };
             of_sessions.push(round_trips(samples, |at| session.trip(at))?);
         }
         // The first round warms caches, files and branch predictors.
@@ -188,7 +187,7 @@ fn disk_floor(samples: u32) -> Result<Histogram<u64>> {
 
 /// A venue in this process, and a client of it.
 struct Session {
-    policy: AckPolicy,
+    policy: Ack,
     running: serve::Running,
     stream: TcpStream,
     reference: u32,
@@ -196,16 +195,14 @@ struct Session {
 }
 
 impl Session {
-    fn open(policy: AckPolicy, wait: WaitStrategy) -> Result<Self> {
+    fn open(policy: Ack, wait: WaitStrategy) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let mut config = Config::example().venue();
-        config.listen = "127.0.0.1:0".parse()?;
-        config.data = dir.path().join("data");
-        config.journal = dir.path().join("journal");
-        config.policy = policy;
-        config.wait = wait;
-        config.settlement = false;
-        let user = config.users.first().cloned().context("the example configuration has a login")?;
+        let mut config = Config::parse("the example configuration", EXAMPLE, dir.path())?;
+        config.gateway.listen = "127.0.0.1:0".parse()?;
+        config.gateway.ack = policy;
+        config.gateway.wait = wait;
+        config.settlement.enabled = false;
+        let user = config.sessions.first().cloned().context("the example configuration has a login")?;
         let running = serve::start::<Software>(&config)?;
         let mut stream = TcpStream::connect(running.address)?;
         stream.set_nodelay(true)?;

@@ -44,10 +44,12 @@ pub struct RunArgs {
 /// Exit code 2 for what cannot start, 1 for a venue that had to stop.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
-    super::log::start(config.log_filter());
+    super::log::start(&config.log);
     eprint!("{}", config.effective());
-    let venue = config.venue();
-    let running = serve::start::<Software>(&venue).map_err(cannot_start)?;
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let running = serve::start::<Software>(&config).map_err(cannot_start)?;
     let started = &running.started;
     info!(
         records = started.records,
@@ -62,10 +64,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let control = running.control.clone();
     let status = Arc::clone(&running.status);
-    let symbols = config.symbols();
-    let progress = running.watch();
+    let symbols = config.instruments.iter().map(|instrument| instrument.symbol.clone()).collect();
+    let watch = running.watch();
     let settled = Arc::new(move || {
-        let progress = progress.progress();
+        let progress = watch.progress();
         format!(
             "sealed={} settled={} settled_seq={:#x} root={}",
             progress.sealed,
@@ -74,7 +76,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
             hex(&progress.settled.root)
         )
     });
-    let socket = venue.data.join("admin.sock");
+    let socket = config.gateway.data_dir.join("admin.sock");
     let desk = Desk { control: control.clone(), status, symbols, settled };
     let _admin = Admin::start(&socket, desk).map_err(|error| Failure::io("open the admin socket", &socket, &error))?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::bad(format!("no signals: {error}")))?;

@@ -3,7 +3,6 @@
 //! Requests go through a bounded lock-free queue (`crossbeam-queue`) that the venue looks into once a turn; it never waits
 //! for a requester. What it lets others see are a few words that it stores and they load.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,35 +12,6 @@ use wirebook_settlement::record::{DayPhase, Payload};
 
 /// Requests that may wait at once.
 const WAITING: usize = 256;
-
-/// When a report may leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckPolicy {
-    /// As soon as its record is matched. A crash may take back what a client was told.
-    Matched,
-    /// Once its record is durable on this machine: it survives kill -9 and power loss.
-    Journaled,
-}
-
-impl FromStr for AckPolicy {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "matched" => Ok(Self::Matched),
-            "journaled" => Ok(Self::Journaled),
-            other => Err(format!("found {other:?}, allowed \"matched\" and \"journaled\"")),
-        }
-    }
-}
-
-impl std::fmt::Display for AckPolicy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Matched => "matched",
-            Self::Journaled => "journaled",
-        })
-    }
-}
 
 /// A request.
 #[derive(Debug)]

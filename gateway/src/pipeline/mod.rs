@@ -20,7 +20,8 @@ mod links;
 mod matching;
 
 pub use booking::{Booking, Fault};
-pub use control::{AckPolicy, Control, ControlQueue, Status};
+pub use crate::config::Ack as AckPolicy;
+pub use control::{Control, ControlQueue, Status};
 pub use links::{Links, User};
 pub use matching::Matching;
 
@@ -274,7 +275,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     }
 
     fn day(&self, phase: DayPhase, now: u64) -> Option<State> {
-        let today = self.booking.books().day();
+        let today = self.booking.books().registry().day();
         let open = today.filter(|today| today.phase == DayPhase::Open);
         match phase {
             DayPhase::Close => open.map(|today| day::close(today.session_name)),

@@ -14,16 +14,16 @@ use wirebook_matcher::abi::abi_hash;
 use wirebook_matcher::{Queued, Twin};
 use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, State};
 
-use super::VenueConfig;
+use crate::config::Config;
 use crate::day;
 use crate::entry::EntryConfig;
 use crate::journal::{
     DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, RecoverError, Recovered, StorageError,
     Tail, recover,
 };
-use crate::pipeline::{AckPolicy, ControlQueue, Links, Parts, Status, Venue, session_id};
+use crate::pipeline::{AckPolicy, ControlQueue, Links, Parts, Status, User, Venue, session_id};
 use crate::recover::{Replay, ReplayError};
-use crate::sequencer::{Opening, Sequencer};
+use crate::sequencer::{Opening, SealPolicy, Sequencer};
 use crate::session::soup::ServerConfig;
 use crate::settle::{self, KeyError, SettleConfig, SettleError, Settlement};
 
@@ -114,34 +114,34 @@ pub(super) struct Assembled<T: Twin> {
     pub started: Started,
 }
 
-pub(super) fn assemble<T: Twin + Send + 'static>(config: &VenueConfig) -> Result<Assembled<T>, StartError> {
-    for path in [&config.data, &config.journal] {
+pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Assembled<T>, StartError> {
+    for path in [&config.gateway.data_dir, &config.journal.dir] {
         std::fs::create_dir_all(path).map_err(|error| StartError::Directory { path: path.clone(), error })?;
     }
-    let mut storage = DirectStorage::open(&config.journal, DirectOptions::default())?;
+    let mut storage = DirectStorage::open(&config.journal.dir, DirectOptions::default())?;
     let direct = storage.direct();
-    let expect = Expect { shard: config.shard, abi_hash: Some(abi_hash()) };
-    let mut replay = Replay::<T>::new(config.shard, &EntryConfig::new(config.slots, config.max_qty));
+    let expect = Expect { shard: config.gateway.shard, abi_hash: Some(abi_hash()) };
+    let mut replay = Replay::<T>::new(config.gateway.shard, &EntryConfig::new(config.gateway.max_live_orders, config.max_qty()));
     let recovered =
         recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(|error| error.to_string()))?;
     let clean = is_clean(&recovered, &replay);
 
-    let mut journal_config = JournalConfig::new(config.shard, abi_hash());
-    journal_config.segment_len = config.segment_bytes;
+    let mut journal_config = JournalConfig::new(config.gateway.shard, abi_hash());
+    journal_config.segment_len = config.journal.segment_bytes;
     let mut journal = Journal::start(storage, journal_config, &recovered)?;
     let mut sequencer = open_epoch(config, &journal, &recovered, &replay, clean);
     let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
 
     let port_config = KernelConfig {
-        max_connections: config.max_connections,
-        recv_buffer: config.buffers.0,
-        send_buffer: config.buffers.1,
+        max_connections: config.gateway.max_connections as usize,
+        recv_buffer: config.gateway.receive_buffer as usize,
+        send_buffer: config.gateway.send_buffer as usize,
         ..KernelConfig::default()
     };
     let mut port = KernelPort::new(&port_config)?;
-    let listen = |error| StartError::Listen { address: config.listen, error };
-    let listener = port.listen(config.listen).map_err(listen)?;
-    let address = port.local_addr(listener).unwrap_or(config.listen);
+    let listen = |error| StartError::Listen { address: config.gateway.listen, error };
+    let listener = port.listen(config.gateway.listen).map_err(listen)?;
+    let address = port.local_addr(listener).unwrap_or(config.gateway.listen);
     let waker = port.waker();
 
     // What this start has sequenced must be durable before anyone is told of it.
@@ -159,30 +159,30 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &VenueConfig) -> Result
         warnings: Vec::new(),
     };
 
-    let key = settle::signing_key(&config.data.join("gateway.key"))?;
-    let finality = if config.settlement {
-        settle::validator(&config.data.join("validator"), config.shard, key.verifying_key())
+    let key = settle::signing_key(&config.gateway.data_dir.join("gateway.key"))?;
+    let finality = if config.settlement.enabled {
+        settle::validator(&config.settlement.dir, config.gateway.shard, key.verifying_key())
             .map_err(StartError::Validator)?
     } else {
         None
     };
     let (feed, feed_end) = settle::feed()?;
-    let settle_config = SettleConfig { journal: config.journal.clone(), expect, key, finality };
+    let settle_config = SettleConfig { journal: config.journal.dir.clone(), expect, key, finality };
     let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
 
     let control = ControlQueue::new(waker);
     let (books, twin, entry, mut publisher) = replay.into_parts();
     publisher.release(durable);
     let venue = Venue::new(Parts {
-        links: Links::new(port, listener, config.users.clone(), ServerConfig::default(), session_id(session)),
+        links: Links::new(port, listener, users(config), timeouts(config), session_id(session)),
         entry,
         sequencer,
         matcher: Queued::over(twin),
         books,
         publisher,
         journal,
-        policy: config.policy,
-        wait: config.wait,
+        policy: config.gateway.ack,
+        wait: config.gateway.wait,
         feed,
         control: control.clone(),
         status: Arc::clone(&status),
@@ -196,7 +196,7 @@ fn is_clean<T: Twin>(recovered: &Recovered, replay: &Replay<T>) -> bool {
 }
 
 fn open_epoch<T: Twin, S: crate::journal::Storage>(
-    config: &VenueConfig,
+    config: &Config,
     journal: &Journal<S>,
     recovered: &Recovered,
     replay: &Replay<T>,
@@ -204,11 +204,11 @@ fn open_epoch<T: Twin, S: crate::journal::Storage>(
 ) -> Sequencer {
     let (open_first_seq, open_records) = replay.books().unsealed();
     let opening = Opening {
-        shard: config.shard,
+        shard: config.gateway.shard,
         epoch: journal.epoch(),
         last_time_ns: replay.books().last_time_ns(),
         next_batch: replay.books().last_batch() + 1,
-        policy: config.seal,
+        policy: seal_policy(config),
         open_first_seq,
         open_records,
     };
@@ -216,8 +216,8 @@ fn open_epoch<T: Twin, S: crate::journal::Storage>(
         previous_end: recovered.last_seq,
         previous_digest: recovered.last_hash,
         abi_hash: abi_hash(),
-        slots: config.slots,
-        max_qty: config.max_qty,
+        slots: config.gateway.max_live_orders,
+        max_qty: config.max_qty(),
         capabilities: wirebook_matcher::abi::Capabilities::ALL.0,
         clean,
     };
@@ -227,7 +227,7 @@ fn open_epoch<T: Twin, S: crate::journal::Storage>(
 /// Sequences what this start adds: the registry's changes, deposits not made yet, a day if none is open, and what a crash
 /// left undone. Returns the name of the day's session.
 fn bring_up<T: Twin>(
-    config: &VenueConfig,
+    config: &Config,
     replay: &mut Replay<T>,
     sequencer: &mut Sequencer,
     clean: bool,
@@ -239,29 +239,29 @@ fn bring_up<T: Twin>(
             .map(drop)
             .map_err(|refused| StartError::Refused(refused.to_string()))
     };
-    let registry: Vec<_> =
-        config.registry.iter().filter(|entry| !replay.books().registry().has(entry)).copied().collect();
+    let payloads = config.records();
     // An account gets its deposits when it is first registered: the machine remembers transfers for two days only, and a
     // start in a year must not pay again. Until a day has opened, the first start is not complete, and goes on.
-    let begun = replay.books().day().is_some();
-    let transfers: Vec<_> = config
-        .transfers
-        .iter()
-        .filter(|transfer| !(begun && replay.books().registry().account(transfer.to).is_some()))
-        .filter(|transfer| !replay.books().transferred(transfer.id))
-        .copied()
+    let begun = replay.books().registry().day().is_some();
+    let missing: Vec<_> = payloads
+        .into_iter()
+        .filter(|payload| match payload {
+            Payload::Registry(entry) => !replay.books().registry().has(entry),
+            Payload::Transfer(transfer) => {
+                let known = begun && replay.books().registry().account(transfer.to).is_some();
+                !known && !replay.books().transferred(transfer.id)
+            }
+            _ => true,
+        })
         .collect();
-    for entry in registry {
-        submit(replay, Payload::Registry(entry))?;
-    }
-    for transfer in transfers {
-        submit(replay, Payload::Transfer(transfer))?;
+    for payload in missing {
+        submit(replay, payload)?;
     }
     let now = now_ns();
-    let today = replay.books().day();
+    let today = replay.books().registry().day().copied();
     let last = today.map(|today| today.session_name);
     // Under `matched`, a crash can have taken back what clients were told: their old stream is not to be trusted.
-    let lost = !clean && config.policy == AckPolicy::Matched;
+    let lost = !clean && config.gateway.ack == AckPolicy::Matched;
     let name = match today {
         Some(today) if today.phase == DayPhase::Open && today.date == day::date(now) && !lost => today.session_name,
         _ => {
@@ -292,6 +292,33 @@ fn for_each_record(
         at += length;
     }
     Ok(())
+}
+
+fn users(config: &Config) -> Vec<User> {
+    let login = |s: &crate::config::Session| User {
+        session: s.id,
+        username: s.username.clone(),
+        password: s.password.clone(),
+    };
+    config.sessions.iter().map(login).collect()
+}
+
+fn timeouts(config: &Config) -> ServerConfig {
+    let ns = |ms: u32| u64::from(ms) * 1_000_000;
+    ServerConfig {
+        login_timeout_ns: ns(config.gateway.login_timeout_ms),
+        heartbeat_ns: ns(config.gateway.heartbeat_ms),
+        silence_timeout_ns: ns(config.gateway.silence_timeout_ms),
+        stall_timeout_ns: ns(config.gateway.stall_timeout_ms),
+    }
+}
+
+fn seal_policy(config: &Config) -> SealPolicy {
+    SealPolicy {
+        records: config.settlement.seal_every_records,
+        after_ns: u64::from(config.settlement.seal_every_ms) * 1_000_000,
+        ..SealPolicy::default()
+    }
 }
 
 fn now_ns() -> u64 {

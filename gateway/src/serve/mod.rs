@@ -9,58 +9,17 @@ mod assemble;
 pub use assemble::{StartError, Started};
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use thiserror::Error;
-use wirebook_bypass::cpu::{self, Placement, WaitStrategy, Warning};
+use wirebook_bypass::cpu::{self, Placement, Warning};
 use wirebook_matcher::Twin;
 use wirebook_settlement::batch::Digest32;
-use wirebook_settlement::record::{Registry, Transfer};
 
-use crate::pipeline::{AckPolicy, Control, ControlQueue, Status, User, VenueError};
-use crate::sequencer::SealPolicy;
+use crate::config::Config;
+use crate::pipeline::{Control, ControlQueue, Status, VenueError};
 use crate::settle::{Progress, SettleError, Settlement, Watch};
-
-/// What a venue is to be.
-#[derive(Clone, Debug)]
-pub struct VenueConfig {
-    /// Number of the shard.
-    pub shard: u16,
-    /// Where clients connect; port 0 lets the system choose.
-    pub listen: SocketAddr,
-    /// Where the journal is.
-    pub journal: PathBuf,
-    /// Where the key, the validator's store and the counters are.
-    pub data: PathBuf,
-    /// Bytes of a journal segment.
-    pub segment_bytes: u64,
-    /// When a report may leave.
-    pub policy: AckPolicy,
-    /// How to wait when nothing happens.
-    pub wait: WaitStrategy,
-    /// Core and priority of the pipeline.
-    pub placement: Placement,
-    /// Slots for live orders.
-    pub slots: u32,
-    /// Largest quantity of an order, in lots.
-    pub max_qty: u32,
-    /// Connections at once.
-    pub max_connections: usize,
-    /// Bytes of a connection's receive and send buffers.
-    pub buffers: (usize, usize),
-    /// Logins.
-    pub users: Vec<User>,
-    /// Assets, instruments, accounts, sessions, limits, fees, in an order in which each refers to what stands before it.
-    pub registry: Vec<Registry>,
-    /// Deposits; each happens once, whatever the number of starts.
-    pub transfers: Vec<Transfer>,
-    /// When a batch is sealed.
-    pub seal: SealPolicy,
-    /// Whether batches are made final by the embedded validator.
-    pub settlement: bool,
-}
 
 /// How a venue ended.
 #[derive(Clone, Copy, Debug)]
@@ -118,10 +77,11 @@ struct Halt {
 ///
 /// # Errors
 /// When something that it needs is not to be had, or what is on disk does not verify: with file, offset and what to do.
-pub fn start<T: Twin + Send + 'static>(config: &VenueConfig) -> Result<Running, StartError> {
+pub fn start<T: Twin + Send + 'static>(config: &Config) -> Result<Running, StartError> {
     let assembled = assemble::assemble::<T>(config)?;
     let assemble::Assembled { mut venue, address, control, status, settlement, mut started } = assembled;
-    let (pipeline, warnings) = cpu::spawn("pipeline", config.placement, move || {
+    let placement = Placement { core: config.gateway.cores.first().copied(), fifo: None };
+    let (pipeline, warnings) = cpu::spawn("pipeline", placement, move || {
         let ended = venue.run();
         let books = venue.books();
         ended.map(|()| Halt { last_seq: books.last_seq(), fills: books.fills() })
