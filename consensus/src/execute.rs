@@ -3,7 +3,7 @@
 use wirebook_matcher::Software;
 
 use crate::batch::{Batch, Digest32};
-use crate::machine::{Machine, NoSink};
+use crate::machine::Machine;
 use crate::record::{Payload, records};
 use crate::validator::executor::Executor;
 
@@ -46,7 +46,7 @@ impl Executor for MachineExecutor {
                 return Err(format!("record {:#018x} at byte {offset} stands behind the seal", record.header.seq));
             }
             self.machine
-                .apply(&record, &mut NoSink)
+                .apply(&record, &mut ())
                 .map_err(|refusal| format!("record {:#018x} does not apply: {refusal}", record.header.seq))?;
             if let Payload::Seal(seal) = record.payload {
                 if seal.number != header.number {

@@ -1,6 +1,7 @@
 //! Who owns what, agreed: records, the machine, the ledger, batches, the validator.
 
 pub mod batch;
+pub mod execute;
 pub mod ledger;
 pub mod machine;
 pub mod record;

@@ -19,7 +19,7 @@ mod refusal;
 mod registry;
 
 use wirebook_matcher::Twin;
-use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason};
+use wirebook_matcher::abi::{Command, Event, Kind};
 
 use crate::ledger::Posting;
 use crate::record::Record;
@@ -32,19 +32,19 @@ pub use rates::{MAX_PPM, MAX_UNIT, Rates};
 pub use refusal::{Fault, Refusal};
 pub use registry::{AccountEntry, Day, InstrumentEntry, MAX_INSTRUMENTS, MAX_SESSIONS, RegistryBook};
 
-/// Takes what records bring about. An event's postings come just before it.
+/// Takes what records bring about, step by step, with the books as they stand at each: recovery tells clients from it what
+/// the hot path would have told them.
 pub trait Sink {
-    /// An event; a fill comes with its match number.
-    fn event(&mut self, event: &Event, match_number: Option<u64>);
-    /// Money that moved.
-    fn posting(&mut self, posting: &Posting);
+    /// The record is admitted: what it reserves is reserved. Its events follow.
+    fn admitted(&mut self, _record: &Record<'_>, _books: &Books) {}
+    /// An event of the record; a fill comes with its match number.
+    fn event(&mut self, _record: &Record<'_>, _event: &Event, _match_number: Option<u64>, _books: &Books) {}
+    /// Money that moved; an event's postings come just before it.
+    fn posting(&mut self, _posting: &Posting) {}
 }
 
 /// Takes everything and keeps nothing.
-impl Sink for () {
-    fn event(&mut self, _: &Event, _: Option<u64>) {}
-    fn posting(&mut self, _: &Posting) {}
-}
+impl Sink for () {}
 
 /// Books and a matcher: re-executes records. See the module.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ impl<T: Twin> Machine<T> {
             self.refresh();
         }
         let (books, chain) = (&mut self.books, &mut self.chain);
+        sink.admitted(record, books);
         let mut fault = None;
         let mut book = |event: Event| {
             if fault.is_some() {
@@ -84,7 +85,7 @@ impl<T: Twin> Machine<T> {
             match books.event(&event, &mut |posting| sink.posting(posting)) {
                 Ok(match_number) => {
                     chain.push(&event);
-                    sink.event(&event, match_number);
+                    sink.event(record, &event, match_number, books);
                 }
                 Err(found) => fault = Some(found),
             }
@@ -159,16 +160,5 @@ impl<T: Twin> Machine<T> {
 
 /// The answer to a nop.
 fn done(seq: u64) -> Event {
-    Event {
-        seq,
-        taker: 0,
-        maker: NO_SLOT,
-        tick: 0,
-        qty: 0,
-        index: 0,
-        kind: EventKind::Done,
-        reason: Reason::None,
-        freed: 0,
-        last: true,
-    }
+    Event { seq, last: true, ..Event::BLANK }
 }

@@ -160,7 +160,10 @@ impl RegistryBook {
     }
 
     /// Applies an entry. Whether the matcher's limits changed with it.
-    pub(super) fn apply(&mut self, seq: u64, entry: &Registry, has: Capabilities) -> Result<bool, Refusal> {
+    ///
+    /// # Errors
+    /// Why it does not apply; nothing has changed then.
+    pub fn apply(&mut self, seq: u64, entry: &Registry, has: Capabilities) -> Result<bool, Refusal> {
         match entry {
             Registry::Asset(asset) => self.asset(seq, asset)?,
             Registry::Instrument(instrument) => return self.enter_instrument(seq, instrument, has),
@@ -301,7 +304,10 @@ impl RegistryBook {
     }
 
     /// Applies a state entry. Whether a later day opened with it.
-    pub(super) fn state(&mut self, seq: u64, state: &State) -> Result<bool, Refusal> {
+    ///
+    /// # Errors
+    /// Why it does not apply; nothing has changed then.
+    pub fn state(&mut self, seq: u64, state: &State) -> Result<bool, Refusal> {
         match *state {
             State::Day { date, phase, session_name } => return self.turn_day(seq, Day { date, phase, session_name }),
             State::Halt { instrument, mode } => {
