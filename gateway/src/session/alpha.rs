@@ -36,7 +36,8 @@ impl<const N: usize> Alpha<N> {
 
     /// Whether every byte is printable ASCII (0x20 to 0x7e).
     pub fn is_printable(&self) -> bool {
-        self.0.iter().all(|byte| (SPACE..=b'~').contains(byte))
+        // Without an early exit, all bytes are compared at once.
+        self.0.iter().fold(true, |good, byte| good & (SPACE..=b'~').contains(byte))
     }
 
     /// Whether the trimmed texts are equal, letters of either case counting as the same.

@@ -181,14 +181,14 @@ impl<'a> Inbound<'a> {
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         match bytes.first() {
-            Some(&EnterOrder::TYPE) => EnterOrder::decode(bytes).map(Self::Enter),
-            Some(&ReplaceOrder::TYPE) => ReplaceOrder::decode(bytes).map(Self::Replace),
-            Some(&CancelOrder::TYPE) => CancelOrder::decode(bytes).map(Self::Cancel),
-            Some(&ModifyOrder::TYPE) => ModifyOrder::decode(bytes).map(Self::Modify),
+            Some(&EnterOrder::TYPE) => EnterOrder::decode_as(bytes, Self::Enter),
+            Some(&ReplaceOrder::TYPE) => ReplaceOrder::decode_as(bytes, Self::Replace),
+            Some(&CancelOrder::TYPE) => CancelOrder::decode_as(bytes, Self::Cancel),
+            Some(&ModifyOrder::TYPE) => ModifyOrder::decode_as(bytes, Self::Modify),
             Some(&AccountQuery::TYPE) => AccountQuery::decode(bytes).map(Self::Query),
-            Some(&MassCancel::TYPE) => MassCancel::decode(bytes).map(Self::MassCancel),
-            Some(&DisableOrderEntry::TYPE) => DisableOrderEntry::decode(bytes).map(Self::Disable),
-            Some(&EnableOrderEntry::TYPE) => EnableOrderEntry::decode(bytes).map(Self::Enable),
+            Some(&MassCancel::TYPE) => MassCancel::decode_as(bytes, Self::MassCancel),
+            Some(&DisableOrderEntry::TYPE) => DisableOrderEntry::decode_as(bytes, Self::Disable),
+            Some(&EnableOrderEntry::TYPE) => EnableOrderEntry::decode_as(bytes, Self::Enable),
             found => Err(DecodeError {
                 message: "a client's message",
                 field: "type",

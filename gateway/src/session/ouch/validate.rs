@@ -237,6 +237,7 @@ impl MassCancel<'_> {
     }
 }
 
+#[inline(always)]
 fn quantity(layout: &Layout, quantity: u32) -> Result<(), InvalidField> {
     if (1..=MAX_QUANTITY).contains(&quantity) {
         return Ok(());
@@ -244,6 +245,7 @@ fn quantity(layout: &Layout, quantity: u32) -> Result<(), InvalidField> {
     Err(layout.invalid("quantity", Found::Number(quantity.into()), "1 to 999999", RejectReason::InvalidQuantity))
 }
 
+#[inline(always)]
 fn price(layout: &Layout, price: Price, may_be_market: bool) -> Result<(), InvalidField> {
     if price <= Price::MAX || may_be_market && price.is_market() {
         return Ok(());
@@ -252,6 +254,7 @@ fn price(layout: &Layout, price: Price, may_be_market: bool) -> Result<(), Inval
     Err(layout.invalid("price", Found::Number(price.0), allowed, RejectReason::InvalidPrice))
 }
 
+#[inline(always)]
 fn display(layout: &Layout, code: Code<Display>) -> Result<Display, InvalidField> {
     match layout.code("display", code, RejectReason::InvalidDisplay)? {
         Display::Conformant => {
@@ -261,12 +264,14 @@ fn display(layout: &Layout, code: Code<Display>) -> Result<Display, InvalidField
     }
 }
 
+#[inline(always)]
 fn sweep(layout: &Layout, code: Code<YesNo>) -> Result<bool, InvalidField> {
     let answer = layout.code("inter_market_sweep_eligibility", code, RejectReason::Other)?;
     Ok(answer == YesNo::Yes)
 }
 
 /// What depends on more than one field.
+#[inline(always)]
 fn consistent(
     layout: &Layout,
     options: &Options,
@@ -308,8 +313,21 @@ const KNOWN_TAGS: Tags = tags(TagValue::KNOWN_TAGS);
 
 /// Reads the options. An unknown tag is skipped. A known one that the message may not carry, or that comes twice, is refused: the
 /// client asks for something that it would not get.
+#[inline(always)]
 fn options(layout: &Layout, appendage: Appendage<'_>, allowed: Tags) -> Result<Options, InvalidField> {
     let mut options = Options::NONE;
+    if !appendage.is_empty() {
+        read_options(layout, appendage, allowed, &mut options)?;
+    }
+    Ok(options)
+}
+
+fn read_options(
+    layout: &Layout,
+    appendage: Appendage<'_>,
+    allowed: Tags,
+    options: &mut Options,
+) -> Result<(), InvalidField> {
     let mut seen: Tags = 0;
     for option in appendage {
         let bit = 1u64.checked_shl(option.tag().into()).unwrap_or(0);
@@ -321,11 +339,12 @@ fn options(layout: &Layout, appendage: Appendage<'_>, allowed: Tags) -> Result<O
             return Err(layout.invalid("option tag", found, "each of the message's tags once", RejectReason::Other));
         }
         seen |= bit;
-        apply(layout, &mut options, option)?;
+        apply(layout, options, option)?;
     }
-    Ok(options)
+    Ok(())
 }
 
+#[inline(always)]
 fn apply(layout: &Layout, options: &mut Options, option: TagValue<'_>) -> Result<(), InvalidField> {
     match option {
         TagValue::Firm(firm) => options.firm = Some(firm).filter(|firm| !firm.is_blank()),

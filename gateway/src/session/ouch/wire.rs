@@ -152,7 +152,7 @@ impl Layout {
     }
 
     /// The fixed part, once type and length are right.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fixed<'a, const N: usize>(&self, bytes: &'a [u8]) -> Result<&'a [u8; N], DecodeError> {
         debug_assert_eq!(N, self.bytes);
         let Some(fixed) = bytes.first_chunk::<N>() else { return Err(self.truncated(bytes)) };
@@ -166,7 +166,7 @@ impl Layout {
     }
 
     /// What follows the fixed part, once it is sound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn appendage<'a>(&self, bytes: &'a [u8]) -> Result<Appendage<'a>, DecodeError> {
         let (fixed, tail) = bytes.split_at(self.bytes);
         let length_at = self.bytes - APPENDAGE_LENGTH_BYTES;
@@ -273,11 +273,22 @@ macro_rules! message {
             /// The message that `bytes` are, all of them. Values are taken as they come.
             #[inline]
             pub fn decode(bytes: & $($life)? [u8]) -> Result<Self, DecodeError> {
+                Self::decode_as(bytes, |message| message)
+            }
+
+            /// Decodes straight into what `wrap` makes of the message: to move a message whose fields have just been written
+            /// costs several times what decoding does, because the loads wait for narrower stores.
+            #[inline(always)]
+            pub(super) fn decode_as<R>(
+                bytes: & $($life)? [u8],
+                wrap: impl FnOnce(Self) -> R,
+            ) -> Result<R, DecodeError> {
                 let fixed: &[u8; $bytes] = Self::LAYOUT.fixed(bytes)?;
-                Ok(Self {
+                $( let options: Appendage<$life> = Self::LAYOUT.appendage(bytes)?; )?
+                Ok(wrap(Self {
                     $( $field: <$type as Field>::read(&fixed[$offset..$offset + <$type as Field>::BYTES]), )*
-                    $( appendage: { let tail: Appendage<$life> = Self::LAYOUT.appendage(bytes)?; tail }, )?
-                })
+                    $( appendage: message!(@same options $life), )?
+                }))
             }
 
             /// Writes the message to the start of `out`; answers its length in bytes.
@@ -300,6 +311,7 @@ macro_rules! message {
     };
     (@appended) => { false };
     (@appended $life:lifetime) => { true };
+    (@same $options:ident $life:lifetime) => { $options };
     (@tail $message:expr) => { &[] };
     (@tail $message:ident $life:lifetime) => { $message.appendage.as_bytes() };
 }

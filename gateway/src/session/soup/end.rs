@@ -72,8 +72,9 @@ pub enum EndReason {
     /// The gateway stops.
     #[error("the gateway shuts down")]
     Shutdown,
-    /// A released message is missing from the history, or too long for a packet: a fault on this side.
-    #[error("fault here: released message {sequence} cannot be sent")]
+    /// A released message is missing from the history, or too long for a packet, or the history has lost messages that were sent:
+    /// a fault on this side.
+    #[error("fault here: the history does not hold message {sequence} as it should")]
     HistoryFault {
         /// Its number.
         sequence: u64,

@@ -4,6 +4,9 @@
 ///
 /// Numbers start at 1 and have no gaps. The ack policy decides what is released; a session asks for nothing beyond that, so
 /// that a message which a crash could still take back never reaches a client.
+///
+/// A history belongs to one session id. Before it may begin anew at 1, under another id, every connection to it must have been
+/// ended ([`Server::end_session`](super::Server::end_session), or `end`).
 pub trait History {
     /// The number that the next message to be generated will get; 1 if there is none yet.
     fn next_sequence(&self) -> u64;

@@ -322,6 +322,11 @@ impl Server {
             self.answer = None;
         }
         let released = released(history);
+        if self.next > history.next_sequence() {
+            // The history has begun anew under this connection: its numbers are another session's.
+            self.end(EndReason::HistoryFault { sequence: self.next });
+            return;
+        }
         while self.next <= released {
             let Some(message) = history.get(self.next).filter(|message| message.len() <= MAX_PAYLOAD) else {
                 self.end(EndReason::HistoryFault { sequence: self.next });

@@ -372,6 +372,9 @@ fn a_broken_history_ends_the_connection_and_is_not_believed() {
     let mut rig = Rig::logs_in(&history, login(1));
     history.first = 2;
     assert_eq!(rig.poll(&history), Phase::Ended(EndReason::HistoryFault { sequence: 1 }));
+    let mut rig = Rig::logs_in(&List::of(3, 3), login(1));
+    rig.poll(&List::of(3, 3));
+    assert_eq!(rig.poll(&List::of(2, 2)), Phase::Ended(EndReason::HistoryFault { sequence: 4 }), "begun anew");
 }
 
 #[test]
