@@ -7,11 +7,15 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+mod allocations;
 mod cases;
 mod crowd;
+mod faulty;
 
+use allocations::allocations;
 pub(crate) use cases::*;
 pub(crate) use crowd::*;
+pub(crate) use faulty::{Fault, Faulty};
 
 /// How large a port is made.
 #[derive(Debug, Clone, Copy)]
@@ -180,7 +184,7 @@ macro_rules! conformance {
             a_slow_reader_holds_back_only_itself, a_slow_consumer_holds_back_its_peer, all_or_nothing, rearming_tells_again,
             stale_ids_are_harmless, a_refused_connection_is_told, queued_before_it_is_up, closed_before_it_is_up,
             too_many_are_turned_away, three_hundred_connections, a_flood_does_not_starve_the_others, idle_peers_cost_nothing,
-            a_storm_of_connections_comes_and_goes, waking_is_never_missed, unlistened_accepts_no_more, random_traffic_arrives,
+            a_storm_of_connections_comes_and_goes, waking_is_never_missed, unlistened_accepts_no_more, random_traffic_arrives, traffic_allocates_nothing,
         );
     };
     (@each $make:expr, $($case:ident,)*) => {

@@ -271,3 +271,50 @@ pub(crate) fn random_traffic_arrives<P: StreamPort>(make: fn(Size) -> P) {
         }
     }
 }
+
+pub(crate) fn traffic_allocates_nothing<P: StreamPort>(make: fn(Size) -> P) {
+    const CONNS: usize = 32;
+    let size = Size { connections: CONNS, ..Size::default() };
+    let mut pair = Pair::new(make, size, size);
+    let crowd = crowd(&mut pair, CONNS);
+    let Pair { server, client, .. } = &mut pair;
+    let mut events = Vec::with_capacity(server.port.event_capacity());
+    let mut answered = [0u32; CONNS];
+    let before = allocations();
+    for n in 0..ROUNDS as u32 {
+        // Everybody asks; the server echoes; nobody asks again before he was answered.
+        for (asker, _) in &crowd {
+            if answered[asker.index()].is_multiple_of(2) {
+                answered[asker.index()] += u32::from(client.port.send_all(*asker, &n.to_le_bytes()));
+            }
+        }
+        client.port.flush().unwrap();
+        server.port.poll(&mut events).unwrap();
+        for &event in &events {
+            let Event::Readable { conn } = event else {
+                continue;
+            };
+            let ask: [u8; 4] = server.port.received(conn).try_into().unwrap();
+            server.port.consume(conn, 4);
+            assert!(server.port.send_all(conn, &ask));
+        }
+        server.port.flush().unwrap();
+        client.port.poll(&mut events).unwrap();
+        for &event in &events {
+            let Event::Readable { conn } = event else {
+                continue;
+            };
+            client.port.consume(conn, 4);
+            answered[conn.index()] += 1;
+        }
+        if answered.iter().all(|&answered| answered > 100) {
+            break;
+        }
+    }
+    let after = allocations();
+    assert!(answered.iter().all(|&answered| answered > 100), "{answered:?}");
+    assert_eq!(after - before, 0, "allocations in steady traffic");
+    // The counter counts.
+    drop(std::hint::black_box(Box::new(before)));
+    assert_eq!(allocations() - after, 1);
+}

@@ -326,7 +326,7 @@ impl StreamPort for KernelPort {
     }
 }
 
+/// The action becomes a string only if there is an error to tell.
 fn refused(action: impl Into<String>) -> impl FnOnce(io::Error) -> StreamError {
-    let action = action.into();
-    move |source| StreamError::Io { action, source }
+    move |source| StreamError::Io { action: action.into(), source }
 }
