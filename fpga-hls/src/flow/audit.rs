@@ -114,14 +114,28 @@ impl Audit {
             EventKind::Cancelled if event.maker != NO_SLOT => self.cancelled_maker(command, event, taker),
             EventKind::Cancelled => {
                 let order = match taker.take() {
-                    Some(order) => order,
-                    None => self.remove(event.taker)?,
+                    Some(order) => {
+                        ensure(
+                            entering_may_go(command, event.reason),
+                            "an order that enters may not go for this reason",
+                        )?;
+                        order
+                    }
+                    None => {
+                        ensure(
+                            resting_may_go(command, event.reason),
+                            "an order that rests may not go for this reason",
+                        )?;
+                        self.remove(command.slot)?
+                    }
                 };
                 let right = (event.taker, event.tick, event.qty, event.freed)
                     == (order.slot, order.tick, order.leaves, event_flags::TAKER_FREE);
                 ensure(right && event.last, "not the leaves of the order that goes")
             }
             EventKind::Reduced => {
+                let right = event.taker == command.slot && command.kind == Kind::Reduce as u8;
+                ensure(right, "not the order of a reduce")?;
                 let order = self.live_order(event.taker)?;
                 ensure((event.maker, event.tick, event.freed) == (NO_SLOT, order.tick, 0), "not the order reduced")?;
                 ensure(event.qty == command.qty && event.qty < order.leaves && alone, "not the amount to remove")?;
@@ -210,6 +224,28 @@ impl Audit {
             self.position[*moved as usize] = at;
         }
         Ok(order)
+    }
+}
+
+/// Whether an order that enters may be cancelled for this reason.
+fn entering_may_go(command: &Command, reason: Reason) -> bool {
+    match reason {
+        Reason::ImmediateOrCancel => command.time_in_force() == Some(TimeInForce::Ioc),
+        Reason::FillOrKill => command.time_in_force() == Some(TimeInForce::Fok),
+        Reason::PostOnly => command.post_only(),
+        Reason::SelfTrade => matches!(command.self_trade(), SelfTrade::CancelNewest | SelfTrade::CancelBoth),
+        _ => false,
+    }
+}
+
+/// Whether a command may take the order that it names out of the book, for this reason.
+fn resting_may_go(command: &Command, reason: Reason) -> bool {
+    match Kind::from_byte(command.kind) {
+        Some(Kind::Cancel | Kind::Reduce) => reason == Reason::User,
+        Some(Kind::Replace) => {
+            reason == Reason::User && command.relative() || reason == Reason::PostOnly && command.post_only()
+        }
+        _ => false,
     }
 }
 
