@@ -54,3 +54,52 @@ fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<u
     require(level.tail == prev, || format!("{}: the tail is {}, not {prev}", here(), level.tail))?;
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::Limits;
+    use crate::matcher::{Resting, Twin};
+
+    /// Something that goes wrong inside.
+    type Wrong = fn(&mut Software);
+
+    /// Three bids at one price, two asks at another.
+    fn book() -> Software {
+        let mut twin = Software::new(Limits { ticks: vec![70, 3], slots: 8, max_qty: 9 });
+        for (slot, side, tick) in
+            [(0, Side::Buy, 20), (1, Side::Buy, 20), (2, Side::Buy, 20), (3, Side::Sell, 66), (4, Side::Sell, 66)]
+        {
+            twin.restore(&Resting { slot, instrument: 0, owner: 1, side, tick, leaves: 5 }).unwrap();
+        }
+        twin
+    }
+
+    /// Each thing that can be wrong inside is noticed, and a book that is right is not.
+    #[test]
+    fn every_contradiction_is_noticed() {
+        assert_eq!(book().check(), Ok(()));
+        let wrongs: [(&str, Wrong); 12] = [
+            ("a link forwards", |twin| twin.book.orders[0].next = 2),
+            ("a link backwards", |twin| twin.book.orders[1].prev = 2),
+            ("a circle", |twin| twin.book.orders[2].next = 0),
+            ("a slot that does not exist", |twin| twin.book.orders[2].next = 99),
+            ("a tail", |twin| twin.book.levels[20].tail = 1),
+            ("a head", |twin| twin.book.levels[20].head = 1),
+            ("a queue that the ladder does not know", |twin| twin.book.levels[30].head = 5),
+            ("a dead order in a queue", |twin| twin.book.orders[1].leaves = 0),
+            ("too many lots", |twin| twin.book.orders[1].leaves = 10),
+            ("a live order in no queue", |twin| twin.book.orders[7].leaves = 1),
+            ("another instrument", |twin| twin.book.tags[3].instrument = 1),
+            ("a bit of the ladder", |twin| {
+                let ladder = twin.bands[0].ladders[1];
+                ladder.set(&mut twin.book.words, 5);
+            }),
+        ];
+        for (what, wrong) in wrongs {
+            let mut twin = book();
+            wrong(&mut twin);
+            assert!(twin.check().is_err(), "{what}");
+        }
+    }
+}
