@@ -8,6 +8,7 @@ pub mod failure;
 pub mod matching;
 pub mod output;
 pub mod progress;
+pub mod replay;
 pub mod report;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ pub struct Cli {
 enum Command {
     Match(matching::MatchArgs),
     Convert(convert::ConvertArgs),
+    Replay(replay::ReplayArgs),
 }
 
 impl Command {
@@ -45,6 +47,7 @@ impl Command {
         match self {
             Self::Match(args) => matching::run(args),
             Self::Convert(args) => convert::run(args),
+            Self::Replay(args) => replay::run(args),
         }
     }
 }

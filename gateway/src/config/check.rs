@@ -176,7 +176,7 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
         cores: raw.cores.clone(),
         max_connections: within(&top.key("max_connections"), raw.max_connections, 1, 65_536)?,
         max_live_orders: within(&top.key("max_live_orders"), raw.max_live_orders, 16, MAX_LIVE_ORDERS)?,
-        receive_buffer: within(&top.key("receive_buffer"), raw.receive_buffer, 4_096, 1 << 26)?,
+        receive_buffer: within(&top.key("receive_buffer"), raw.receive_buffer, 4_096, 1 << 24)?,
         send_buffer: within(&top.key("send_buffer"), raw.send_buffer, 4_096, 1 << 28)?,
         login_timeout_ms: ms("login_timeout_ms", raw.login_timeout_ms, 100)?,
         heartbeat_ms: ms("heartbeat_ms", raw.heartbeat_ms, 10)?,
