@@ -10,6 +10,7 @@ mod decimal;
 mod effective;
 mod locate;
 mod raw;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +35,6 @@ const MAX_FILE: u64 = 16 << 20;
 pub struct Config {
     /// The main loop and its connections.
     pub gateway: Gateway,
-    /// The trading day.
-    pub day: Day,
     /// The journal.
     pub journal: Journal,
     /// The embedded validator.
@@ -94,13 +93,6 @@ pub struct Gateway {
     pub silence_timeout_ms: u32,
     /// Milliseconds.
     pub stall_timeout_ms: u32,
-}
-
-/// `[day]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Day {
-    /// Name of the SoupBinTCP session; `None`: to be made.
-    pub session: Option<String>,
 }
 
 /// `[journal]`.

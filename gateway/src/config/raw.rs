@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs)]
 pub struct RawConfig {
     pub gateway: RawGateway,
-    pub day: RawDay,
     pub journal: RawJournal,
     pub settlement: RawSettlement,
     pub log: RawLog,
@@ -66,14 +65,6 @@ impl Default for RawGateway {
             stall_timeout_ms: 15_000,
         }
     }
-}
-
-/// `[day]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)]
-pub struct RawDay {
-    pub session: String,
 }
 
 /// `[journal]`.

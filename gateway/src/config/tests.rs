@@ -1,8 +1,10 @@
 use std::path::Path;
 
-use wirebook_matcher::abi::SelfTrade;
+use wirebook_matcher::abi::{Capabilities, SelfTrade};
+use wirebook_settlement::machine::RegistryBook;
+use wirebook_settlement::record::Payload;
 
-use super::raw::{RawConfig, RawGateway, RawJournal, RawLog, RawSettlement};
+use super::raw::{RawGateway, RawJournal, RawLog, RawSettlement};
 use super::*;
 
 fn example() -> Config {
@@ -22,7 +24,6 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(config.raw.journal, RawJournal::default());
     assert_eq!(config.raw.settlement, RawSettlement::default());
     assert_eq!(config.raw.log, RawLog::default());
-    assert_eq!(config.raw.day, RawConfig::default().day);
     assert_eq!(config.journal.dir, Path::new("/etc/wirebook/wirebook-data/journal"));
     let aapl = &config.instruments[0];
     assert_eq!((aapl.band_base, aapl.band_ticks, aapl.tick_size), (0, 1 << 18, Decimal { mantissa: 1, decimals: 2 }));
@@ -81,7 +82,6 @@ fn wrong_values_name_line_field_found_and_allowed() {
         ("max_connections = 1024", "max_connections = 0", "gateway.max_connections", "1 to 65536"),
         ("segment_mib = 64", "segment_mib = 0", "journal.segment_mib", "1 to 65536"),
         ("segment_mib = 64", "segment_mib = 1", "journal.block_kib", "up to 512"),
-        ("session = \"\"", "session = \"elevenchars\"", "day.session", "1 to 10"),
         ("seal_every_records = 8192", "seal_every_records = 0", "settlement.seal_every_records", "1 to"),
         ("filter = \"info\"", "filter = \"wirebook=loud\"", "log.filter", "error, warn"),
         ("decimals = 2", "decimals = 40", "asset[0].decimals", "0 to 18"),
@@ -99,6 +99,8 @@ fn wrong_values_name_line_field_found_and_allowed() {
         ("low = \"0.00\"", "low = \"199000.00\"", "instrument[0].band.ticks", "199999.99"),
         ("rounding = \"half-even\"", "rounding = \"sideways\"", "instrument[0].rounding", "down, up"),
         ("taker_ppm = 30", "taker_ppm = 1000001", "instrument[0].fees.taker_ppm", "-1000000 to 1000000"),
+        ("maker_ppm = -20", "maker_ppm = -31", "instrument[0].fees.maker_ppm", "0 or more"),
+        ("lot_size = \"1\"", "lot_size = \"100000000000000\"", "instrument[0].band.ticks", "2^62"),
         ("id = 2", "id = 1", "account[0].id", "2 to 65535"),
         ("self_trade = \"off\"", "self_trade = \"on\"", "account[0].self_trade", "cancel-oldest"),
         ("restricted = []", "restricted = [\"IBM\"]", "account[0].restricted[0]", "AAPL"),
@@ -159,4 +161,46 @@ fn warnings_tell_what_costs() {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
     assert!(!example().warnings().join("\n").contains("gateway.ack"));
+}
+
+#[test]
+fn the_records_apply_and_say_what_the_file_says() {
+    let config = example();
+    let payloads = config.records();
+    let mut book = RegistryBook::default();
+    let mut transfers = Vec::new();
+    for (seq, payload) in (1..).zip(&payloads) {
+        match payload {
+            Payload::Registry(entry) => drop(book.apply(seq, entry, Capabilities::ALL).unwrap()),
+            Payload::Transfer(transfer) => transfers.push(*transfer),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(book.assets().len(), 2);
+    let aapl = book.instrument(0).unwrap();
+    assert_eq!(aapl.instrument.symbol, *b"AAPL    ");
+    assert_eq!((aapl.rates.unit(10_000), aapl.rates.maker_ppm(), aapl.rates.taker_ppm()), (10_000, -20, 30));
+    assert_eq!(book.session(1).unwrap().username, *b"wire01");
+    assert_eq!(book.account(2).unwrap().limits.unwrap().max_notional, 1_000_000_000_000);
+    assert!(!book.restricted(2, 0));
+    assert_eq!(transfers.len(), 2);
+    assert!(transfers.iter().all(|transfer| (transfer.from, transfer.to) == (0, 2)));
+    assert_eq!(transfers[1].amount, 100_000_000_000_000);
+}
+
+#[test]
+fn a_deposit_is_named_by_what_it_is() {
+    let id = |text: &str| {
+        let config = Config::parse("w", text, Path::new(".")).unwrap();
+        config.records().into_iter().find_map(|payload| match payload {
+            Payload::Transfer(transfer) if transfer.asset == 0 => Some(transfer.id),
+            _ => None,
+        })
+    };
+    let first = id(EXAMPLE);
+    assert!(first.is_some());
+    assert_eq!(first, id(&EXAMPLE.replace("\"1000000000000.00\"", "\"1000000000000\"")), "the same amount");
+    assert_ne!(first, id(&EXAMPLE.replace("\"1000000000000.00\"", "\"1000000000001.00\"")));
+    let renumbered = EXAMPLE.replace("\nid = 2\n", "\nid = 3\n").replace("account = 2", "account = 3");
+    assert_ne!(first, id(&renumbered));
 }

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read() {
-        assert_eq!(resolve("127.0.0.1:9001").unwrap(), "127.0.0.1:9001".parse().unwrap());
+        assert_eq!(resolve("127.0.0.1:9001").unwrap(), SocketAddr::from(([127, 0, 0, 1], 9001)));
         for wrong in ["127.0.0.1", "nowhere", ":", "127.0.0.1:99999"] {
             let text = resolve(wrong).unwrap_err().to_string();
             assert!(text.contains("--to") && text.contains("HOST:PORT"), "{text}");
