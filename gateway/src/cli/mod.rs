@@ -4,6 +4,7 @@
 //! the files that were named, progress and errors to standard error.
 
 pub mod convert;
+pub mod demo;
 pub mod failure;
 pub mod matching;
 pub mod output;
