@@ -4,6 +4,7 @@ mod audit;
 mod compare;
 mod differential;
 mod lint;
+mod offline;
 mod outcomes;
 mod restore;
 mod rules;
