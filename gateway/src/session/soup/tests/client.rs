@@ -52,6 +52,18 @@ fn messages_are_counted_from_where_the_server_says() {
 }
 
 #[test]
+fn the_server_says_where_the_count_starts() {
+    for (asked, said) in [(0, 12), (9, 4)] {
+        let mut client = Client::new(ClientConfig::new(login(asked)), 0);
+        client.poll(0, &mut Buffer::with_capacity(100));
+        let bytes = server_bytes(&[accepted(said), ServerPacket::Sequenced(b"a")]);
+        let consumed = client.receive(&bytes, 0).consumed;
+        let message = ClientInput::Message { sequence: said, payload: b"a" };
+        assert_eq!(client.receive(&bytes[consumed..], 0).input, Some(message));
+    }
+}
+
+#[test]
 fn a_reconnect_asks_for_the_next_number_of_the_session() {
     let (mut client, mut sink) = active(7);
     client.receive(&server_bytes(&[ServerPacket::Sequenced(b"a")]), 0);

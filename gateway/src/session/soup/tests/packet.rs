@@ -147,6 +147,8 @@ fn a_bad_number_is_told_with_its_place() {
     assert_eq!(number(b"18446744073709551616"), bad(45, b'6'));
     assert_eq!(number(b"                    "), bad(26, b' '));
     assert_eq!(number(b"                  -1"), bad(44, b'-'));
+    assert_eq!(number(b"                  1:"), bad(45, b':'));
+    assert_eq!(number(b"                  1/"), bad(45, b'/'));
     assert_eq!(number(b"1 2                 "), bad(27, b' '));
     assert_eq!(number(b"  12x               "), bad(30, b'x'));
     assert_eq!(

@@ -329,6 +329,28 @@ fn a_client_that_does_not_read_is_dropped() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_kept() {
+    let history = List::of(1000, 1000);
+    let mut rig = Rig::logs_in(&history, login(1));
+    rig.sink = Buffer::with_capacity(64);
+    for turn in 0..20 {
+        rig.now = turn * 10 * SECOND;
+        rig.feed(b"\0\x01R");
+        assert_eq!(rig.poll(&history), Phase::Replaying, "turn {turn}: it makes room, if little");
+        assert!(rig.sent().len() > 1);
+    }
+}
+
+#[test]
+fn the_first_reason_stays_while_the_last_word_waits() {
+    let mut rig = Rig::new();
+    rig.asks(login(1));
+    rig.server.reject(0);
+    rig.server.end(EndReason::Disconnected);
+    assert_eq!(rig.server.phase(), Phase::Ended(EndReason::NotAuthorized));
+}
+
+#[test]
 fn a_session_ends_after_its_last_message() {
     let mut history = List::of(3, 1);
     let mut rig = Rig::logs_in(&history, login(1));
