@@ -5,7 +5,6 @@
 //! meanwhile. Segments go oldest first and durably, so a crash in between leaves a journal that is only longer.
 
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use super::format::{ALIGN, segment_name, segment_number};
@@ -20,10 +19,11 @@ pub fn prune(dir: &Path, seq: u64) -> Result<u64, StorageError> {
     let mut media = Dir::new(dir);
     let mut segments: Vec<u64> = media.list()?.iter().filter_map(|file| segment_number(&file.name)).collect();
     segments.sort_unstable();
-    let mut removed = 0;
+    let (mut removed, mut head) = (0, Vec::new());
     for pair in segments.windows(2) {
         // The next segment's header says where this one ended; without one this is the last in use.
-        let Some(next) = header(&mut media, &segment_name(pair[1]))? else { break };
+        media.head(&segment_name(pair[1]), ALIGN, &mut head)?;
+        let Ok(next) = SegmentHeader::decode(&head) else { break };
         if next.last_seq >= seq {
             break;
         }
@@ -33,11 +33,4 @@ pub fn prune(dir: &Path, seq: u64) -> Result<u64, StorageError> {
         removed += 1;
     }
     Ok(removed)
-}
-
-fn header(media: &mut Dir, name: &str) -> Result<Option<SegmentHeader>, StorageError> {
-    let mut bytes = [0; ALIGN];
-    let read = File::open(media.path().join(name)).and_then(|mut file| file.read_exact(&mut bytes));
-    read.map_err(|e| StorageError::io("read", &media.locate(name), &e))?;
-    Ok(SegmentHeader::decode(&bytes).ok())
 }

@@ -149,7 +149,7 @@ impl Recovery<'_> {
         visit: &mut Visit<'_>,
     ) -> Result<(), RecoverError> {
         let file = media.locate(&segment_name(segment));
-        self.belongs(header, segment, image.len() as u64, &file)?;
+        belongs(self.expect, header, segment, image.len() as u64, &file)?;
         self.continues(header, &file, media)?;
 
         let mut walk = Walk::new(image, header, self.verify);
@@ -187,27 +187,6 @@ impl Recovery<'_> {
         self.out.segments.push(SegmentInfo { segment, epoch: header.epoch, last_seq: chain.last_seq, records });
         self.out.tail = if clean { Tail::Clean { segment, offset } } else { Tail::Cut { segment, offset, defect } };
         self.end = Some(End { chain, offset, defect, clean });
-        Ok(())
-    }
-
-    /// Whether the file is a segment of this journal at all.
-    fn belongs(&self, header: &SegmentHeader, segment: u64, len: u64, file: &str) -> Result<(), RecoverError> {
-        let foreign = |what: String| Err(RecoverError::Foreign { file: file.to_owned(), what });
-        if header.segment != segment {
-            return foreign(format!("its header says segment {}", header.segment));
-        }
-        if header.shard != self.expect.shard {
-            return foreign(format!("it is of shard {}, not {}", header.shard, self.expect.shard));
-        }
-        if self.expect.abi_hash.is_some_and(|abi| abi != header.abi_hash) {
-            return foreign("its beats are defined otherwise (the ABI hash differs)".to_owned());
-        }
-        if header.length != len {
-            let (found, most) = (len, header.length);
-            let defect = Defect::Length { found, most };
-            let proof = format!("its header says {most} bytes");
-            return Err(RecoverError::Damaged { file: file.to_owned(), offset: len.min(most), defect, proof });
-        }
         Ok(())
     }
 
@@ -252,4 +231,31 @@ impl Recovery<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the file is a segment of this journal at all.
+pub(super) fn belongs(
+    expect: &Expect,
+    header: &SegmentHeader,
+    segment: u64,
+    len: u64,
+    file: &str,
+) -> Result<(), RecoverError> {
+    let foreign = |what: String| Err(RecoverError::Foreign { file: file.to_owned(), what });
+    if header.segment != segment {
+        return foreign(format!("its header says segment {}", header.segment));
+    }
+    if header.shard != expect.shard {
+        return foreign(format!("it is of shard {}, not {}", header.shard, expect.shard));
+    }
+    if expect.abi_hash.is_some_and(|abi| abi != header.abi_hash) {
+        return foreign("its beats are defined otherwise (the ABI hash differs)".to_owned());
+    }
+    if header.length != len {
+        let (found, most) = (len, header.length);
+        let defect = Defect::Length { found, most };
+        let proof = format!("its header says {most} bytes");
+        return Err(RecoverError::Damaged { file: file.to_owned(), offset: len.min(most), defect, proof });
+    }
+    Ok(())
 }

@@ -122,6 +122,12 @@ impl SimDisk {
 }
 
 impl SimStorage {
+    /// A second hold on the disk in the same life, for reading.
+    #[must_use]
+    pub fn reader(&self) -> SimStorage {
+        SimStorage { disk: Arc::clone(&self.disk), life: self.life, buffers: Default::default(), in_flight: None }
+    }
+
     fn alive(&self, what: &'static str) -> Result<MutexGuard<'_, Disk>, StorageError> {
         let disk = locked(&self.disk);
         if disk.life == self.life { Ok(disk) } else { Err(error(what, "a disk of another life", libc::ENODEV)) }

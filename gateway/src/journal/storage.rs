@@ -73,6 +73,12 @@ pub trait Media {
     fn list(&mut self) -> Result<Vec<FileEntry>, StorageError>;
     /// Replaces `into` by the whole file. Files longer than [`MAX_SEGMENT_LEN`] are an error.
     fn read(&mut self, name: &str, into: &mut Vec<u8>) -> Result<(), StorageError>;
+    /// Replaces `into` by the file's first `len` bytes, or fewer when it is shorter.
+    fn head(&mut self, name: &str, len: usize, into: &mut Vec<u8>) -> Result<(), StorageError> {
+        self.read(name, into)?;
+        into.truncate(len);
+        Ok(())
+    }
     /// The path of a file, for messages.
     fn locate(&self, name: &str) -> String;
 }
@@ -160,7 +166,11 @@ impl Media for Dir {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(|e| failed(&e))? {
             let entry = entry.map_err(|e| failed(&e))?;
-            let meta = entry.metadata().map_err(|e| failed(&e))?;
+            let meta = match entry.metadata() {
+                // A writer has renamed or removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                meta => meta.map_err(|e| failed(&e))?,
+            };
             if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
                 files.push(FileEntry { name, len: meta.len() });
             }
@@ -181,6 +191,12 @@ impl Media for Dir {
         into.reserve(len as usize);
         Read::by_ref(&mut file).take(MAX_SEGMENT_LEN).read_to_end(into).map_err(|e| failed(&e))?;
         Ok(())
+    }
+
+    fn head(&mut self, name: &str, len: usize, into: &mut Vec<u8>) -> Result<(), StorageError> {
+        into.clear();
+        let read = File::open(self.path.join(name)).and_then(|file| file.take(len as u64).read_to_end(into));
+        read.map(drop).map_err(|e| StorageError::io("read", &self.locate(name), &e))
     }
 
     fn locate(&self, name: &str) -> String {

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::super::block::{BlockHeader, Verify};
 use super::super::format::{ALIGN, BLOCK_HEADER, Defect, segment_name, u32_at};
 use super::super::segment::SegmentHeader;
-use super::super::{Crash, Expect, Faults, Journal, JournalError, RecoverError, SimDisk, Tail, check_bytes, recover};
+use super::super::{
+    Crash, Expect, Faults, Journal, JournalError, RecoverError, SimDisk, Tail, check_bytes, read_range, recover,
+};
 use super::{EXPECT, SHARD, append_groups, config, read_all, record, start};
 
 /// Two epochs: the first with three segments (7 + 7 + 3 blocks of 4 KiB), the second with one (2 blocks).
@@ -284,4 +286,45 @@ fn repair_checksums(image: &mut [u8]) {
             header.seal(block);
         }
     }
+}
+
+#[test]
+fn a_piece_is_read_while_the_writer_runs() {
+    let (disk, mut records) = two_epochs();
+    let mut journal = start(disk.open(), 3);
+    records.extend(append_groups(&mut journal, 9, 3000, 0));
+    let durable = journal.durable();
+    // A block in flight, and half written.
+    let next = journal.next_seq();
+    journal.append(&record(next, 3000, 0), next).expect("room");
+    journal.poll().expect("a working disk");
+    assert!(journal.durable() == durable);
+
+    let seqs: Vec<u64> = records.iter().map(|r| u64::from_le_bytes(*r.first_chunk().expect("a header"))).collect();
+    let mut media = journal.storage().reader();
+    let read = |media: &mut _, after, upto| {
+        let mut read = Vec::new();
+        read_range(media, &EXPECT, after, upto, &mut |r| {
+            read.push(r.bytes.to_vec());
+            Ok(())
+        })
+        .map(|()| read)
+    };
+    for from in 0..=records.len() {
+        let after = if from == 0 { 0 } else { seqs[from - 1] };
+        for to in [from, from + 1, records.len()] {
+            let Some(upto) = to.checked_sub(1).map(|n| seqs[n.min(records.len() - 1)]) else { continue };
+            let to = to.min(records.len()).max(from);
+            assert_eq!(read(&mut media, after, upto).expect("a sound journal"), records[from..to], "{from} to {to}");
+        }
+    }
+    // Less than it says to be durable is damage, and so is a changed byte.
+    let short = read(&mut media, 0, next + 5);
+    assert!(matches!(short, Err(RecoverError::Damaged { .. } | RecoverError::Missing { .. })), "{short:?}");
+    assert!(disk.damage(&segment_name(2), 3 * 4096 + 99, 4));
+    assert_eq!(read(&mut media, seqs[13], durable).expect("segment 2 is not read"), records[14..]);
+    let damaged = read(&mut media, seqs[8], durable);
+    assert!(matches!(damaged, Err(RecoverError::Damaged { .. })), "{damaged:?}");
+    assert!(disk.delete(&segment_name(1)));
+    assert!(matches!(read(&mut media, 0, durable), Err(RecoverError::Missing { .. })));
 }
