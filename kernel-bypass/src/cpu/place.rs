@@ -103,12 +103,13 @@ pub fn place_current(placement: Placement) -> Result<Vec<Warning>, CpuError> {
         None => unpin_current(&allowed_cores())?,
     }
     let mut warnings = Vec::new();
-    if let Some(priority) = placement.fifo
-        && let Err(error) = set_fifo(priority)
-    {
-        warnings.push(Warning(format!(
-            "real-time priority {priority} refused ({error}): grant CAP_SYS_NICE or raise `ulimit -r`; going on without"
-        )));
+    if let Some(priority) = placement.fifo {
+        match set_fifo(priority) {
+            Ok(()) => warnings.extend(throttling(&read("/proc/sys/kernel/sched_rt_runtime_us"))),
+            Err(error) => warnings.push(Warning(format!(
+                "real-time priority {priority} refused ({error}): grant CAP_SYS_NICE or raise `ulimit -r`; going on without"
+            ))),
+        }
     }
     Ok(warnings)
 }
@@ -187,6 +188,16 @@ pub fn latency_warnings(cores: &[usize]) -> Vec<Warning> {
     warnings
 }
 
+/// What the limit of real-time run time (microseconds of each period; -1: none) does to a loop that spins.
+fn throttling(limit: &str) -> Option<Warning> {
+    (!limit.is_empty() && limit != "-1").then(|| {
+        Warning(format!(
+            "real-time threads may run {limit} us of each period, and a loop that spins is stopped for the rest: \
+             `sysctl kernel.sched_rt_runtime_us=-1` if it has a core of its own"
+        ))
+    })
+}
+
 /// A one-line file; empty where the machine does not have it.
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(path)).map(|text| text.trim().to_string()).unwrap_or_default()
@@ -260,7 +271,14 @@ fn system(result: libc::c_int, action: &'static str) -> Result<(), CpuError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{in_brackets, in_list};
+    use super::{in_brackets, in_list, throttling};
+
+    #[test]
+    fn a_throttled_loop_is_warned_of() {
+        assert!(throttling("950000").is_some_and(|warning| warning.0.contains("950000 us")));
+        assert_eq!(throttling("-1"), None);
+        assert_eq!(throttling(""), None, "a machine without the limit");
+    }
 
     #[test]
     fn lists_and_choices_of_sysfs_are_read() {

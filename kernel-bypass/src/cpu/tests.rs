@@ -43,11 +43,9 @@ fn real_time_is_had_or_warned_of_and_never_inherited() {
     })
     .unwrap();
     let (mine, child) = thread.join().unwrap();
-    assert_eq!(mine == FIFO, warnings.is_empty(), "{mine} {warnings:?}");
+    let refused = warnings.iter().any(|warning| warning.0.contains("real-time priority 1 refused"));
+    assert_ne!(mine == FIFO, refused, "{mine} {warnings:?}");
     assert_ne!(child, FIFO);
-    for warning in warnings {
-        assert!(warning.to_string().contains("real-time priority 1"), "{warning}");
-    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A ring of beats in a file that two processes map.
 //!
 //! One process calls [`create`]; then one calls [`producer`] and one calls [`consumer`], in any order, as often as they restart: each
-//! end goes on where it was. The file is a page of header (the credits at byte 128 of it) and the slots.
+//! end goes on where it was: a producer behind the last beat published, a consumer behind the last one whose slot it gave back (what a
+//! killed consumer had copied and not given back comes again). The file is a page of header (the credits at byte 128 of it) and the slots.
 //!
 //! The other process is trusted to keep the protocol, not to be alive. If it writes nonsense, beats are nonsense or the ring seems
 //! full; this end never touches memory outside of the ring because of it.

@@ -11,11 +11,13 @@ mod allocations;
 mod cases;
 mod crowd;
 mod faulty;
+mod lives;
 
 use allocations::allocations;
 pub(crate) use cases::*;
 pub(crate) use crowd::*;
 pub(crate) use faulty::{Fault, Faulty};
+pub(crate) use lives::*;
 
 /// How large a port is made.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +47,31 @@ pub(crate) struct Side<P> {
     pub data: HashMap<ConnId, Vec<u8>>,
     /// Connections whose bytes are left in the port.
     pub held: Vec<ConnId>,
+    lives: HashMap<ConnId, Life>,
+    /// By number, who has it.
+    owners: HashMap<usize, ConnId>,
+}
+
+/// How far a connection has come, by what was told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Up,
+    PeerClosed,
+    Over,
 }
 
 impl<P: StreamPort> Side<P> {
     fn new(port: P) -> Self {
         let events = Vec::with_capacity(port.event_capacity());
-        Self { port, events, told: Vec::new(), data: HashMap::new(), held: Vec::new() }
+        Self {
+            port,
+            events,
+            told: Vec::new(),
+            data: HashMap::new(),
+            held: Vec::new(),
+            lives: HashMap::new(),
+            owners: HashMap::new(),
+        }
     }
 
     /// One poll. Takes what was received, except from those that are held.
@@ -61,6 +82,7 @@ impl<P: StreamPort> Side<P> {
         assert_eq!(self.events.capacity(), capacity, "events never grow");
         let events = std::mem::take(&mut self.events);
         for event in &events {
+            self.check(*event);
             self.told.push(*event);
             if let Event::Readable { conn } | Event::Closed { conn, .. } = *event {
                 self.take(conn);
@@ -68,6 +90,35 @@ impl<P: StreamPort> Side<P> {
         }
         self.events = events;
         count
+    }
+
+    /// What is told of a connection: once that it is up, once that the peer has closed, once that it is over, and nothing of it
+    /// before or after. A number has one owner at a time.
+    fn check(&mut self, event: Event) {
+        let conn = event.conn();
+        let life = self.lives.get(&conn).copied();
+        let next = match event {
+            Event::Accepted { .. } | Event::Connected { .. } => {
+                assert_eq!(life, None, "{event:?}: told once");
+                let former = self.owners.insert(conn.index(), conn);
+                let over = former.is_none_or(|former| self.lives[&former] == Life::Over);
+                assert!(over, "{event:?}: {former:?} has that number");
+                Life::Up
+            }
+            Event::Readable { .. } | Event::Writable { .. } => {
+                assert!(matches!(life, Some(Life::Up | Life::PeerClosed)), "{event:?}: {life:?}");
+                return;
+            }
+            Event::PeerClosed { .. } => {
+                assert_eq!(life, Some(Life::Up), "{event:?}");
+                Life::PeerClosed
+            }
+            Event::Closed { .. } => {
+                assert_ne!(life, Some(Life::Over), "{event:?}: told once");
+                Life::Over
+            }
+        };
+        self.lives.insert(conn, next);
     }
 
     fn take(&mut self, conn: ConnId) {
@@ -185,6 +236,7 @@ macro_rules! conformance {
             stale_ids_are_harmless, a_refused_connection_is_told, queued_before_it_is_up, closed_before_it_is_up,
             too_many_are_turned_away, three_hundred_connections, a_flood_does_not_starve_the_others, idle_peers_cost_nothing,
             a_storm_of_connections_comes_and_goes, waking_is_never_missed, unlistened_accepts_no_more, random_traffic_arrives, traffic_allocates_nothing,
+            random_lives_end_as_they_should,
         );
     };
     (@each $make:expr, $($case:ident,)*) => {

@@ -24,6 +24,10 @@ pub(crate) enum Fault {
     QueuesParts,
     /// Bytes that are consumed come again.
     ConsumesTooLittle,
+    /// Closing throws away what is queued.
+    ClosesAtOnce,
+    /// An end is told again.
+    TellsEndsTwice,
 }
 
 pub(crate) struct Faulty<P> {
@@ -87,6 +91,11 @@ impl<P: StreamPort> StreamPort for Faulty<P> {
         {
             events.push(*again);
         }
+        if self.fault == Fault::TellsEndsTwice
+            && let Some(again) = events.iter().find(|event| matches!(event, Event::Closed { .. }))
+        {
+            events.push(*again);
+        }
         Ok(events.len())
     }
     fn event_capacity(&self) -> usize {
@@ -139,7 +148,11 @@ impl<P: StreamPort> StreamPort for Faulty<P> {
         self.port.shutdown_write(self.meant(conn));
     }
     fn close(&mut self, conn: ConnId) {
-        self.port.close(self.meant(conn));
+        if self.fault == Fault::ClosesAtOnce {
+            self.port.abort(conn);
+        } else {
+            self.port.close(self.meant(conn));
+        }
     }
     fn abort(&mut self, conn: ConnId) {
         self.port.abort(self.meant(conn));

@@ -30,6 +30,13 @@ mod direct {
 }
 
 #[test]
+fn a_port_can_be_made_here_and_driven_there() {
+    let mut port = KernelPort::new(&config(Size::default())).unwrap();
+    let count = std::thread::spawn(move || port.poll(&mut Vec::new()).unwrap()).join();
+    assert_eq!(count.unwrap(), 0);
+}
+
+#[test]
 fn values_out_of_range_are_named() {
     let refuse = |change: fn(&mut KernelConfig), field: &str| {
         let mut config = KernelConfig::default();
@@ -74,6 +81,8 @@ mod planted {
         a_try_of_everyone: TriesEveryone by idle_peers_cost_nothing, "recv_calls";
         an_allocation: Allocates by traffic_allocates_nothing, "allocations in steady traffic";
         a_part_of_a_message: QueuesParts by all_or_nothing, "no part of it";
+        a_close_that_loses: ClosesAtOnce by random_lives_end_as_they_should, "nobody aborted it";
+        a_second_end: TellsEndsTwice by a_reset_is_told, "told once";
         a_byte_that_comes_again: ConsumesTooLittle by both_ways_at_once, "assertion";
     }
 }
