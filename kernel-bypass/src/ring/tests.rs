@@ -240,7 +240,7 @@ impl Forked {
         if pid == 0 {
             // A child that outlives its test would eat a core.
             // SAFETY: async-signal-safe calls.
-            unsafe { libc::alarm(60) };
+            unsafe { libc::alarm(600) };
             child();
             // SAFETY: as above.
             unsafe { libc::_exit(0) };

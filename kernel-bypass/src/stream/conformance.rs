@@ -32,7 +32,7 @@ pub(crate) struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { connections: 8, recv: 4096, send: 16 << 10, transport: None, linger: Duration::from_secs(20) }
+        Self { connections: 8, recv: 4096, send: 16 << 10, transport: None, linger: Duration::from_secs(600) }
     }
 }
 

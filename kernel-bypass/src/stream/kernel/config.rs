@@ -19,7 +19,7 @@ pub struct KernelConfig {
     pub direct_connections: usize,
     /// Connections that wait to be accepted: 1 to 65,535; the system may allow fewer.
     pub backlog: usize,
-    /// How long `close` waits for the peer to take what is queued and to close too. Up to a minute.
+    /// How long `close` waits for the peer to take what is queued and to close too. Up to ten minutes.
     pub linger: Duration,
     /// The kernel's receive buffer per socket in bytes, if not its default.
     pub socket_recv_bytes: Option<usize>,
@@ -50,7 +50,7 @@ impl KernelConfig {
             ("send_buffer", self.send_buffer, 64, 256 << 20),
             ("direct_connections", self.direct_connections, 0, 64),
             ("backlog", self.backlog, 1, 65_535),
-            ("linger in ms", self.linger.as_millis().min(usize::MAX as u128) as usize, 0, 60_000),
+            ("linger in ms", self.linger.as_millis().min(usize::MAX as u128) as usize, 0, 600_000),
         ];
         for (field, found, min, max) in limits {
             if !(min..=max).contains(&found) {

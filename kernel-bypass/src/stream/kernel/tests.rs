@@ -96,7 +96,7 @@ fn survives_in_its_own_process(scenario: fn()) -> bool {
     assert!(pid >= 0, "{}", io::Error::last_os_error());
     if pid == 0 {
         // SAFETY: a child that hangs is ended by its alarm.
-        unsafe { libc::alarm(60) };
+        unsafe { libc::alarm(600) };
         let survived = std::panic::catch_unwind(scenario).is_ok();
         // SAFETY: ends the child at once.
         unsafe { libc::_exit(i32::from(!survived)) };
