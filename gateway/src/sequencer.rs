@@ -199,3 +199,85 @@ impl Sequencer {
         seq
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wirebook_settlement::record::{RecordKind, State, records};
+
+    use super::*;
+    use crate::entry::harness::epoch;
+
+    const MARK: Payload<'_> = Payload::State(State::Mark { instrument: 0, price_ticks: 1 });
+
+    fn opening(policy: SealPolicy) -> Opening {
+        Opening { shard: 3, epoch: 2, last_time_ns: 500, next_batch: 7, open_first_seq: 0, open_records: 0, policy }
+    }
+
+    /// Seq (counter), time and kind of each record of a burst.
+    fn burst(sequencer: &mut Sequencer) -> Vec<(u64, u64, RecordKind)> {
+        let decoded = records(sequencer.take()).map(|item| item.expect("a record").1.header);
+        decoded
+            .map(|header| {
+                assert_eq!((Seq::epoch(header.seq), header.shard), (2, 3));
+                (Seq::counter(header.seq), header.time_ns, header.kind)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn numbers_have_no_gaps_and_time_never_decreases() {
+        let mut sequencer = Sequencer::open(opening(SealPolicy::default()), 400, &epoch(9), 256);
+        assert_eq!(sequencer.push(0, &MARK), Seq::make(2, 2));
+        assert_eq!(sequencer.clock(600), 600);
+        sequencer.push(0, &MARK);
+        assert_eq!(sequencer.clock(590), 600, "a clock that is set back stands still");
+        sequencer.push(0, &MARK);
+        let times = burst(&mut sequencer);
+        assert_eq!(
+            times.iter().map(|(counter, time, _)| (*counter, *time)).collect::<Vec<_>>(),
+            [(1, 500), (2, 500), (3, 600), (4, 600)]
+        );
+        assert!(sequencer.is_empty() && sequencer.take().is_empty(), "a burst is taken once");
+        sequencer.push(0, &MARK);
+        assert_eq!(burst(&mut sequencer).len(), 1);
+    }
+
+    fn seal(sequencer: &mut Sequencer) -> Option<Seal> {
+        let last = records(sequencer.take()).last()?.expect("a record").1;
+        match last.payload {
+            Payload::Seal(seal) => Some(seal),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn batches_end_by_count_by_bytes_by_age_and_on_demand() {
+        let policy = SealPolicy { records: 3, bytes: 10_000, after_ns: 1_000 };
+        let mut sequencer = Sequencer::open(opening(policy), 1_000, &epoch(9), 256);
+        sequencer.push(0, &MARK);
+        assert_eq!(seal(&mut sequencer), None);
+        sequencer.push(0, &MARK);
+        let first = Seal { number: 7, first_seq: Seq::make(2, 1), records: 4 };
+        assert_eq!(seal(&mut sequencer), Some(first), "the epoch record counts");
+        assert_eq!(sequencer.seal(), None, "an empty batch is not sealed");
+        assert_eq!(sequencer.tick(10_000), None);
+        sequencer.push(0, &MARK);
+        assert_eq!(sequencer.tick(10_999), None);
+        assert_eq!(sequencer.tick(11_000), Some(Seq::make(2, 6)));
+        assert_eq!(seal(&mut sequencer), Some(Seal { number: 8, first_seq: Seq::make(2, 5), records: 2 }));
+        sequencer.push(0, &MARK);
+        assert!(sequencer.seal().is_some());
+        assert_eq!(seal(&mut sequencer), Some(Seal { number: 9, first_seq: Seq::make(2, 7), records: 2 }));
+        let small = SealPolicy { bytes: 1, ..policy };
+        let mut sequencer = Sequencer::open(opening(small), 1_000, &epoch(9), 256);
+        assert_eq!(seal(&mut sequencer).map(|seal| seal.records), Some(2), "by bytes, at once");
+    }
+
+    #[test]
+    fn what_an_epoch_left_unsealed_is_in_the_first_batch_of_the_next() {
+        let left = Opening { open_first_seq: Seq::make(1, 90), open_records: 5, ..opening(SealPolicy::default()) };
+        let mut sequencer = Sequencer::open(left, 1_000, &epoch(9), 256);
+        sequencer.seal();
+        assert_eq!(seal(&mut sequencer), Some(Seal { number: 7, first_seq: Seq::make(1, 90), records: 7 }));
+    }
+}

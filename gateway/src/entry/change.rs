@@ -33,7 +33,8 @@ impl Entry {
         if kind == order.kind || matches!(order.state, State::Pending(_)) {
             return false;
         }
-        self.push_order(from.session, self.beat(Kind::Nop, slot, &order), Origin::Client, from.bytes, seq);
+        let nop = self.beat(Kind::Nop, slot, &order);
+        self.push_order(from.session, nop, Origin::Client, from.bytes, seq);
         self.resell(slot, Some(kind));
         true
     }
@@ -75,7 +76,8 @@ impl Entry {
     ) {
         debug_assert!(total < order.total, "slot {slot}: from {} lots to {total} is no reduction", order.total);
         if total <= order.executed {
-            self.push_order(session, self.beat(Kind::Cancel, slot, order), origin, message, seq);
+            let cancel = self.beat(Kind::Cancel, slot, order);
+            self.push_order(session, cancel, origin, message, seq);
             self.close(slot);
         } else {
             let qty = order.total - total;
@@ -139,6 +141,7 @@ impl Entry {
         let protocol = if message.is_empty() { Protocol::None } else { Protocol::Ouch50 };
         let act = SessionAct { act, protocol, message };
         let number = seq.push(session, &Payload::Session(act));
+        self.made = number;
         let account = self.account(session).unwrap_or(0);
         self.absorb_act(&At { seq: number, time_ns: seq.last_time_ns(), session, account }, &act);
     }

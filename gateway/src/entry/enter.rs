@@ -3,8 +3,8 @@
 use wirebook_matcher::abi::{Command, Kind, Side, TimeInForce};
 use wirebook_settlement::record::Origin;
 
+use super::facts::{Facts, fingerprint};
 use super::orders::{Order, State};
-use super::state::{Facts, fingerprint};
 use super::{Entry, From};
 use crate::risk::{Ask, Wire};
 use crate::sequencer::Sequencer;

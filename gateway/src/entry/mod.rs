@@ -24,9 +24,12 @@ mod change;
 #[cfg(test)]
 pub(crate) mod chaos;
 mod enter;
+mod facts;
 #[cfg(test)]
 pub(crate) mod harness;
+mod image;
 mod orders;
+pub(crate) mod plain;
 mod slots;
 mod state;
 #[cfg(test)]
@@ -40,8 +43,9 @@ use thiserror::Error;
 use wirebook_matcher::abi::{Command, Kind};
 use wirebook_settlement::record::{Answer, Order as OrderRecord, Origin, Payload, Protocol, Reject};
 
+pub use self::facts::used_number;
 use self::orders::{NONE, Order, Orders, State};
-pub use self::state::used_number;
+pub use self::plain::ImageError;
 use self::state::{At, Flight};
 pub use self::venue::Refused;
 use crate::risk::Risk;
@@ -116,6 +120,9 @@ pub struct Entry {
     transfers: Transfers,
     /// The last day that was opened.
     date: u32,
+    /// Seq of the last record that was absorbed, and of the last whose events are all back.
+    made: u64,
+    heard: u64,
 }
 
 impl Entry {
@@ -129,6 +136,8 @@ impl Entry {
             flights: VecDeque::with_capacity(IN_FLIGHT),
             transfers: Transfers::default(),
             date: 0,
+            made: 0,
+            heard: 0,
         }
     }
 
@@ -198,9 +207,17 @@ impl Entry {
     }
 
     /// Makes an order's record; absorbing it is the caller's.
-    fn push_order(&self, session: u32, command: Command, origin: Origin, message: &[u8], seq: &mut Sequencer) -> At {
+    fn push_order(
+        &mut self,
+        session: u32,
+        command: Command,
+        origin: Origin,
+        message: &[u8],
+        seq: &mut Sequencer,
+    ) -> At {
         let protocol = if message.is_empty() { Protocol::None } else { Protocol::Ouch50 };
         let number = seq.push(session, &Payload::Order(OrderRecord { command, origin, protocol, message }));
+        self.made = number;
         At { seq: number, time_ns: seq.last_time_ns(), session, account: self.account(session).unwrap_or(0) }
     }
 
@@ -208,6 +225,7 @@ impl Entry {
     fn push_answer(&mut self, session: u32, answer: Answer, reason: u16, message: &[u8], seq: &mut Sequencer) {
         let reject = Reject { answer, reason, protocol: Protocol::Ouch50, message };
         let number = seq.push(session, &Payload::Reject(reject));
+        self.made = number;
         let account = self.account(session).unwrap_or(0);
         self.absorb_reject(&At { seq: number, time_ns: seq.last_time_ns(), session, account }, &reject);
     }
@@ -237,7 +255,8 @@ impl Entry {
                 self.push_answer(order.session, Answer::CancelPending, 0, &message, seq);
             }
             State::Open | State::Pending(_) if !waits => {
-                self.push_order(order.session, self.beat(Kind::Cancel, slot, &order), origin, &[], seq);
+                let cancel = self.beat(Kind::Cancel, slot, &order);
+                self.push_order(order.session, cancel, origin, &[], seq);
                 self.close(slot);
             }
             _ => return false,

@@ -10,13 +10,12 @@ use wirebook_settlement::record::{
     State as Venue, Transfer,
 };
 
+use super::facts::{Facts, fingerprint, used_number};
 use super::orders::{Order, State};
 use super::{Entry, Session};
 use crate::risk::{Ask, FINGERPRINT_BYTES, Need, Part, RegistryRefused};
-use crate::session::ouch::inbound::{EnterOrder, Inbound, ReplaceOrder};
-use crate::session::ouch::{self, Firm, RejectReason, TagValue};
-
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+use crate::session::ouch::inbound::{Inbound, ReplaceOrder};
+use crate::session::ouch::{self, RejectReason};
 
 /// Number, time and origin of a record.
 #[derive(Clone, Copy, Debug)]
@@ -46,94 +45,11 @@ enum Cargo {
     Mark(u16, u64),
 }
 
-/// What an order's message says beyond its beat.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
-    user_ref: u32,
-    kind: ouch::Side,
-    firm: Firm,
-    group: u16,
-    /// Seconds to live; 0 for no end.
-    seconds: u32,
-}
-
-impl Facts {
-    /// Of an order. The options are read for themselves, so that what follows from a record does not hang on what is valid today.
-    pub(super) fn of_order(order: &EnterOrder<'_>) -> Self {
-        let mut facts = Self {
-            user_ref: order.user_ref_num,
-            kind: order.side.get().unwrap_or(ouch::Side::Buy),
-            firm: Firm::BLANK,
-            group: 0,
-            seconds: 0,
-        };
-        facts.read(order.appendage);
-        facts
-    }
-
-    /// Of a replacement: it keeps what it does not say.
-    pub(super) fn of_replacement(order: &ReplaceOrder<'_>, original: &Order) -> Self {
-        let mut facts = Self {
-            user_ref: order.user_ref_num,
-            kind: original.kind,
-            firm: original.firm,
-            group: original.group,
-            seconds: 0,
-        };
-        facts.read(order.appendage);
-        facts
-    }
-
-    fn read(&mut self, options: ouch::Appendage<'_>) {
-        for option in options {
-            match option {
-                TagValue::Firm(firm) => self.firm = firm,
-                TagValue::GroupId(group) => self.group = group,
-                TagValue::ExpireTime(seconds) => self.seconds = seconds,
-                _ => {}
-            }
-        }
-    }
-
-    fn expires_ns(&self, time_ns: u64) -> u64 {
-        if self.seconds == 0 { 0 } else { time_ns + u64::from(self.seconds) * NANOS_PER_SECOND }
-    }
-}
-
-/// What duplicates of an Enter Order are told by; `None` for another message.
-pub(super) fn fingerprint(message: &[u8]) -> Option<&[u8; FINGERPRINT_BYTES]> {
-    // Side, quantity, symbol, price and time in force lie side by side.
-    const START: usize = 5;
-    if message.first() != Some(&EnterOrder::TYPE) {
-        return None;
-    }
-    message.get(START..START + FINGERPRINT_BYTES)?.try_into().ok()
-}
-
-/// The UserRefNum that a record uses up, if it does.
-pub fn used_number(payload: &Payload<'_>) -> Option<u32> {
-    let number = |message: &[u8], at: usize| message.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-    // A replacement has the original's number first.
-    let of = |message: &[u8]| match message.first()? {
-        b'O' | b'C' | b'D' | b'E' => number(message, 1),
-        b'U' => number(message, 5),
-        _ => None,
-    };
-    match payload {
-        Payload::Order(order) => match Kind::from_byte(order.command.kind)? {
-            Kind::New | Kind::Replace => of(order.message),
-            _ => None,
-        },
-        Payload::Reject(reject) if reject.answer == Answer::Rejected => of(reject.message),
-        Payload::Session(act) => of(act.message),
-        _ => None,
-    }
-}
-
 impl Entry {
     /// Absorbs a record of the journal; its events follow through [`Entry::event`].
     pub fn replay(&mut self, record: &Record<'_>) {
         let header = &record.header;
+        self.made = header.seq;
         let account = self.account(header.session).unwrap_or(0);
         let at = At { seq: header.seq, time_ns: header.time_ns, session: header.session, account };
         match &record.payload {
@@ -423,6 +339,7 @@ impl Entry {
             EventKind::Done | EventKind::Rested | EventKind::Rejected => {}
         }
         if event.last {
+            self.heard = event.seq;
             self.land(event);
         }
     }

@@ -368,6 +368,9 @@ fn an_entry_rebuilt_from_the_journal_goes_on_the_same() {
             }
         });
         assert_eq!(rebuilt.difference(&venue.entry), None, "seed {seed}");
+        let image = venue.entry.image().expect("nothing is in flight");
+        let restored = Entry::restore(&image, SLOTS, MAX_QTY).expect("an image");
+        assert_eq!(restored.difference(&venue.entry), None, "seed {seed}: the image");
         // The same messages to both: the same records.
         let (mut one, mut other) = (venue.seq.clone(), venue.seq.clone());
         let mut ahead = Chaos::new(seed + 1_000);
@@ -385,4 +388,72 @@ fn an_entry_rebuilt_from_the_journal_goes_on_the_same() {
         assert!(made > 100, "seed {seed}: only {made} messages were more than ignored");
     }
     assert!(kinds.len() >= 10, "the days were too quiet: {kinds:?}");
+}
+
+/// An image is whole or refused: cut anywhere, or with any byte changed, it never panics, and cut it is never taken.
+#[test]
+fn an_image_is_taken_at_rest_and_read_whole() {
+    let mut venue = Venue::open();
+    Chaos::new(3).day(&mut venue, 300);
+    let image = venue.entry.image().expect("nothing is in flight");
+    venue.say(1, &cancel(1, 0));
+    venue.say(2, &enter(venue.entry.last_ref(3) + 1, Side::Buy, 1, 950_000));
+    assert_eq!(venue.entry.image(), None, "something is in flight");
+    venue.settle();
+    assert!(venue.entry.image().is_some_and(|later| later != image));
+    for cut in 0..image.len() {
+        assert!(Entry::restore(&image[..cut], SLOTS, MAX_QTY).is_err(), "cut at {cut}");
+    }
+    for at in (0..image.len()).step_by(7) {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0x81;
+        let _ = Entry::restore(&damaged, SLOTS, MAX_QTY).map(|entry| entry.live());
+    }
+    assert!(Entry::restore(&image, 1, MAX_QTY).is_err() || venue.entry.live() <= 1, "another size of shard");
+}
+
+/// The check of funds can fail: a risk that gives back at once what a replacement frees, and not when its event is here, is caught.
+#[test]
+#[should_panic(expected = "account 2, asset 2")]
+fn a_risk_that_is_too_lax_is_caught() {
+    let mut venue = Venue::open();
+    venue.send(1, &enter(1, Side::Buy, 100, 1_000_000));
+    venue.say(1, &replace(1, 2, 10, 950_000));
+    let freed = crate::risk::Need { asset: 2, amount: 90_000_000 };
+    venue.entry.risk.give(2, freed);
+    venue.check_funds();
+}
+
+/// After a crash: sessions that were logged in are disconnected, their orders go if their flag says so, and cancels that were waiting for
+/// an instrument which is frozen no more are sent.
+#[test]
+fn a_restart_does_what_was_left_to_do() {
+    let mut venue = Venue::open();
+    venue.send(1, &enter(1, Side::Sell, 10, 1_000_000));
+    venue.send(2, &enter(1, Side::Sell, 20, 1_000_000));
+    venue.send(2, &enter(2, Side::Sell, 30, 1_000_000));
+    venue.submit(&Payload::State(State::Halt { instrument: 0, mode: HaltMode::Frozen }));
+    venue.send(2, &cancel(2, 0));
+    venue.entry.disconnect(4, wirebook_settlement::record::Act::Logout, venue.now, &mut venue.seq);
+    venue.settle();
+    // The release is on disk; the cancels that it should cause are not.
+    let halt = Payload::State(State::Halt { instrument: 0, mode: HaltMode::Trading });
+    venue.seq.push(0, &halt);
+    venue.settle();
+    let mut rebuilt = Entry::new(SLOTS, MAX_QTY);
+    re_execute(&venue.journal, |record, events| {
+        rebuilt.replay(record);
+        events.iter().for_each(|(event, _)| rebuilt.event(event));
+    });
+    venue.entry = rebuilt;
+    let before = (venue.told(1).len(), venue.told(2).len());
+    venue.entry.resume(venue.now, &mut venue.seq);
+    venue.settle();
+    venue.check_funds();
+    assert_eq!(venue.heard(1, before.0), ["C 1 10 System"]);
+    assert_eq!(venue.heard(2, before.1), ["C 2 30 UserRequested"], "session 2 keeps its orders");
+    let quiet = venue.journal.len();
+    venue.entry.resume(venue.now, &mut venue.seq);
+    venue.settle();
+    assert_eq!(venue.journal.len(), quiet, "once is enough");
 }

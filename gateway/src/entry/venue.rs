@@ -90,7 +90,8 @@ impl Entry {
         seq: &mut Sequencer,
     ) -> Result<u64, Refused> {
         self.absorb_registry(seq.last_seq() + 1, entry)?;
-        Ok(seq.push(0, payload))
+        self.made = seq.push(0, payload);
+        Ok(self.made)
     }
 
     fn submit_transfer(
@@ -112,6 +113,7 @@ impl Entry {
             return Err(Refused::Funds { id, from, asset, available, amount });
         }
         let number = seq.push(0, payload);
+        self.made = number;
         self.absorb_transfer(&self.venue_at(number, seq), transfer);
         Ok(number)
     }
@@ -125,6 +127,7 @@ impl Entry {
         // A refusal leaves no trace, so the record is made only once it is absorbed.
         self.absorb_state(&self.venue_at(seq.last_seq() + 1, seq), state)?;
         let number = seq.push(0, payload);
+        self.made = number;
         match *state {
             Venue::Halt { .. } => self.release_pending(seq),
             Venue::Kill { on: true, .. } => self.cancel_killed(seq),

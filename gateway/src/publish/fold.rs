@@ -29,7 +29,7 @@
 
 use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, SelfTrade};
 use wirebook_settlement::record::{
-    Act, Answer, DayPhase, Order, Origin, Payload, Record, Registry, Reject, SessionAct, State,
+    Act, Answer, DayPhase, Instrument, Order, Origin, Payload, Record, Registry, Reject, SessionAct, State,
 };
 
 use super::echo;
@@ -64,22 +64,30 @@ pub(super) struct Known {
 
 /// What is said about an instrument.
 #[derive(Clone, Copy, Debug)]
-struct Traded {
-    symbol: Symbol,
+pub(super) struct Traded {
+    pub entry: Instrument,
     wire: Wire,
+}
+
+impl Traded {
+    /// `None`: it cannot be traded over OUCH.
+    pub(super) fn new(entry: &Instrument) -> Option<Self> {
+        let wire = Wire::new(entry.tick, entry.lot, entry.band_base, entry.band_ticks)?;
+        Some(Self { entry: *entry, wire })
+    }
 }
 
 /// The fold's state.
 #[derive(Clone, Debug)]
 pub struct Fold {
-    orders: Box<[Option<Known>]>,
-    instruments: Vec<Option<Traded>>,
+    pub(super) orders: Box<[Option<Known>]>,
+    pub(super) instruments: Vec<Option<Traded>>,
     /// By session: its account.
-    sessions: Vec<Option<u32>>,
+    pub(super) sessions: Vec<Option<u32>>,
     /// By account: the highest number used today.
-    last_refs: Vec<u32>,
+    pub(super) last_refs: Vec<u32>,
     /// The last day that was opened.
-    date: u32,
+    pub(super) date: u32,
     /// Where and how much the maker of the record's last self-trade would have traded.
     prevented: Option<(u32, u32)>,
     buffer: Box<[u8]>,
@@ -297,7 +305,7 @@ impl Fold {
         if let Some(known) = self.orders.get_mut(event.taker as usize) {
             *known = Some(new);
         }
-        let symbol = self.instrument(old.instrument).map_or(Symbol::BLANK, |traded| traded.symbol);
+        let symbol = self.instrument(old.instrument).map_or(Symbol::BLANK, |traded| Alpha(traded.entry.symbol));
         let quantity = self.shares(old.instrument, event.qty);
         let replaced =
             echo::replaced(of_day(record.header.time_ns), record.header.seq, &replace, &old, symbol, quantity);
@@ -334,8 +342,7 @@ impl Fold {
                 if self.instruments.len() <= index {
                     self.instruments.resize(index + 1, None);
                 }
-                let wire = Wire::new(instrument.tick, instrument.lot, instrument.band_base, instrument.band_ticks);
-                self.instruments[index] = wire.map(|wire| Traded { symbol: Alpha(instrument.symbol), wire });
+                self.instruments[index] = Traded::new(instrument);
             }
             Registry::Account(account) => {
                 let needed = self.last_refs.len().max(account.id as usize + 1);

@@ -6,6 +6,7 @@
 
 mod echo;
 mod fold;
+mod image;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,12 @@ use wirebook_matcher::abi::Event;
 use wirebook_settlement::record::{DayPhase, Payload, Record, State};
 
 pub use fold::Fold;
-pub use streams::{CHUNK_MESSAGES, ImageError, Stream, Streams};
+pub use streams::{CHUNK_MESSAGES, Stream, Streams};
+
+use crate::entry::ImageError;
+use crate::entry::plain::{Reader, Writer};
+
+const MAGIC: &[u8; 8] = b"WBPUBL01";
 
 /// Folds records and events into the sessions' streams.
 #[derive(Clone, Debug)]
@@ -56,5 +62,26 @@ impl Publisher {
     #[inline]
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Everything, for a snapshot that ends with the last record, all of whose events are here.
+    pub fn image(&self) -> Vec<u8> {
+        let (fold, streams) = (self.fold.image(), self.streams.image());
+        let mut out = Writer::new(MAGIC, fold.len() + streams.len() + 16);
+        out.part(&fold);
+        out.part(&streams);
+        out.finish()
+    }
+
+    /// The publisher of an image, for a shard with this many slots.
+    ///
+    /// # Errors
+    /// When the bytes are no image, or a damaged one; names where.
+    pub fn restore(image: &[u8], slots: u32) -> Result<Self, ImageError> {
+        let mut from = Reader::new("publisher", MAGIC, image)?;
+        let fold = Fold::restore(from.part("fold")?, slots)?;
+        let streams = Streams::restore(from.part("streams")?)?;
+        from.end()?;
+        Ok(Self { fold, streams })
     }
 }

@@ -14,8 +14,7 @@
 
 use std::collections::VecDeque;
 
-use thiserror::Error;
-
+use crate::entry::plain::{ImageError, Reader, Writer};
 use crate::session::soup::History;
 
 /// Messages of one chunk.
@@ -144,30 +143,28 @@ impl Streams {
         self.queue.len()
     }
 
-    /// Everything, for a snapshot. Little-endian: magic, released seq, number of streams, then for each stream the counts of its
-    /// messages and of those released, and each message behind its length (u16); last the queue's length and entries.
+    /// Everything, for a snapshot: released seq, the streams (messages, how many are released, each message behind its length),
+    /// the release queue.
     pub fn image(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bytes + 64 * (1 + self.streams.len()));
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&self.released_seq.to_le_bytes());
-        out.extend_from_slice(&(self.streams.len() as u64).to_le_bytes());
+        let mut out = Writer::new(MAGIC, self.bytes + 64 * (1 + self.streams.len()));
+        out.u64(self.released_seq);
+        out.u64(self.streams.len() as u64);
         for stream in &self.streams {
-            out.extend_from_slice(&stream.count.to_le_bytes());
-            out.extend_from_slice(&stream.released.to_le_bytes());
+            out.u64(stream.count);
+            out.u64(stream.released);
             for sequence in 1..=stream.count {
                 let message = stream.get(sequence).expect("numbers have no gaps");
-                let length = u16::try_from(message.len()).expect("an OUCH message fits a Soup packet");
-                out.extend_from_slice(&length.to_le_bytes());
-                out.extend_from_slice(message);
+                out.u16(u16::try_from(message.len()).expect("an OUCH message fits a Soup packet"));
+                out.bytes(message);
             }
         }
-        out.extend_from_slice(&(self.queue.len() as u64).to_le_bytes());
+        out.u64(self.queue.len() as u64);
         for entry in &self.queue {
-            out.extend_from_slice(&entry.seq.to_le_bytes());
-            out.extend_from_slice(&entry.session.to_le_bytes());
-            out.extend_from_slice(&entry.count.to_le_bytes());
+            out.u64(entry.seq);
+            out.u32(entry.session);
+            out.u32(entry.count);
         }
-        out
+        out.finish()
     }
 
     /// The streams of an image.
@@ -175,80 +172,36 @@ impl Streams {
     /// # Errors
     /// When the bytes are no image, or a damaged one; names where.
     pub fn restore(image: &[u8]) -> Result<Self, ImageError> {
-        let mut reader = Reader { image, at: 0 };
-        if reader.take(MAGIC.len(), "magic")? != MAGIC {
-            return Err(ImageError { at: 0, field: "magic", found: "other bytes" });
-        }
-        let mut streams = Self { released_seq: reader.number("released seq")?, ..Self::new() };
-        for session in 0..reader.number("number of streams")? {
-            let count = reader.number("count of messages")?;
-            let released = reader.number("count of released messages")?;
+        let mut from = Reader::new("streams", MAGIC, image)?;
+        let mut streams = Self { released_seq: from.u64("released seq")?, ..Self::new() };
+        for _ in 0..from.count(16, "number of streams")? {
+            let (count, released) = (from.u64("number of messages")?, from.u64("number of released messages")?);
             if released > count {
-                return Err(reader.bad("count of released messages", "more than there are"));
+                return Err(from.bad("number of released messages", "more than there are"));
             }
-            let mut messages = Messages::default();
+            let mut messages = Messages { released, ..Messages::default() };
             for _ in 0..count {
-                let length = reader.take(2, "length of a message")?;
-                let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
-                messages.push(reader.take(length, "message")?);
+                let length = usize::from(from.u16("length of a message")?);
+                messages.push(from.take(length, "message")?);
                 streams.bytes += length + size_of::<u32>();
             }
-            messages.released = released;
-            debug_assert_eq!(session as usize, streams.streams.len());
             streams.streams.push(messages);
         }
-        for _ in 0..reader.number("length of the queue")? {
-            let (seq, word) = (reader.number("seq of an entry")?, reader.number("session and count of an entry")?);
-            let entry = Unreleased { seq, session: word as u32, count: (word >> 32) as u32 };
-            if entry.session as usize >= streams.streams.len() {
-                return Err(reader.bad("session of an entry", "a session without a stream"));
-            }
-            streams.queue.push_back(entry);
+        let mut waiting = vec![0; streams.streams.len()];
+        for _ in 0..from.count(16, "length of the queue")? {
+            let seq = from.u64("seq of an entry")?;
+            let (session, count) = (from.u32("session of an entry")?, from.u32("count of an entry")?);
+            let stream =
+                waiting.get_mut(session as usize).ok_or(from.bad("session of an entry", "one without a stream"))?;
+            *stream += u64::from(count);
+            streams.queue.push_back(Unreleased { seq, session, count });
         }
-        if reader.at != image.len() {
-            return Err(reader.bad("end", "bytes behind it"));
+        let adds_up = |(stream, waiting): (&Messages, &u64)| stream.released + waiting == stream.count;
+        if !streams.streams.iter().zip(&waiting).all(adds_up) {
+            return Err(from.bad("queue", "another number of unreleased messages than the streams have"));
         }
-        for (session, stream) in streams.streams.iter().enumerate() {
-            let waiting = streams.queue.iter().filter(|entry| entry.session as usize == session);
-            if stream.released + waiting.map(|entry| u64::from(entry.count)).sum::<u64>() != stream.count {
-                return Err(reader.bad("queue", "another number of unreleased messages than the streams have"));
-            }
-        }
+        from.end()?;
         Ok(streams)
-    }
-}
-
-/// Bytes that are no image of streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("image of the streams, {field} before byte {at}: found {found}: take an older snapshot, or none")]
-pub struct ImageError {
-    /// Where reading stopped.
-    pub at: usize,
-    /// What should have stood there.
-    pub field: &'static str,
-    /// What did.
-    pub found: &'static str,
-}
-
-struct Reader<'a> {
-    image: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize, field: &'static str) -> Result<&'a [u8], ImageError> {
-        let bytes = self.image[self.at..].get(..length).ok_or(self.bad(field, "the end"))?;
-        self.at += length;
-        Ok(bytes)
-    }
-
-    fn number(&mut self, field: &'static str) -> Result<u64, ImageError> {
-        let bytes = self.take(size_of::<u64>(), field)?;
-        Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes were taken")))
-    }
-
-    fn bad(&self, field: &'static str, found: &'static str) -> ImageError {
-        ImageError { at: self.at, field, found }
     }
 }
 

@@ -49,7 +49,26 @@ fn streams_are_a_function_of_the_records() {
         let again = regenerate(&venue.journal);
         assert!(same(&venue.publisher, &again), "seed {seed}");
         assert!(count(&again) > 1_000, "seed {seed}: {} messages", count(&again));
-        assert_eq!(again.streams().image(), venue.publisher.streams().image(), "seed {seed}: images");
+        let image = venue.publisher.image();
+        assert_eq!(again.image(), image, "seed {seed}: images");
+        let mut restored = Publisher::restore(&image, SLOTS).expect("an image");
+        assert!(same(&restored, &venue.publisher) && restored.image() == image, "seed {seed}: restored");
+        for cut in [0, 7, 8, image.len() / 2, image.len() - 1] {
+            assert!(Publisher::restore(&image[..cut], SLOTS).is_err(), "cut at {cut}");
+        }
+        // It goes on as the one that was never stopped.
+        let end = venue.journal.len();
+        Chaos::new(seed + 50).day(&mut venue, 200);
+        let mut at = 0;
+        re_execute(&venue.journal, |record, events| {
+            at += record.encoded_len();
+            if at > end {
+                restored.record(record);
+                events.iter().for_each(|(event, match_number)| restored.event(record, event, *match_number));
+                restored.release(record.header.seq);
+            }
+        });
+        assert!(same(&restored, &venue.publisher), "seed {seed}: restored, and gone on");
         for session in SESSIONS {
             for message in venue.told(session) {
                 *kinds.entry(message[0]).or_default() += 1;

@@ -8,6 +8,7 @@ use wirebook_settlement::ledger::FEES;
 use wirebook_settlement::machine::Rates;
 
 use super::{Ask, Risk};
+use crate::entry::plain::{ImageError, Reader, Writer};
 
 /// An amount of an asset that has to be available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,23 @@ impl Funds {
         for balances in &mut self.available {
             balances.resize(self.assets, 0);
         }
+    }
+
+    pub(super) fn write(&self, out: &mut Writer) {
+        out.u64(self.available.len() as u64);
+        out.u64(self.assets as u64);
+        self.available.iter().flatten().for_each(|amount| out.i128(*amount));
+    }
+
+    pub(super) fn read(&mut self, from: &mut Reader<'_>) -> Result<(), ImageError> {
+        let (accounts, assets) = (from.u64("accounts with funds")?, from.u64("assets")?);
+        if (accounts, assets) != (self.available.len() as u64, self.assets as u64) {
+            return Err(from.bad("accounts with funds", "another number than are registered"));
+        }
+        for amount in self.available.iter_mut().flatten() {
+            *amount = from.i128("available amount")?;
+        }
+        Ok(())
     }
 
     /// Whether there is an amount to be changed.

@@ -24,6 +24,7 @@
 //! | funds | 0x20 | [`Risk::exposure`] |
 
 mod funds;
+mod image;
 mod rate;
 mod registry;
 mod wire;

@@ -28,6 +28,16 @@ impl Bucket {
         }
     }
 
+    /// When it is full again, ns: all that there is to a bucket.
+    pub(super) fn full_at(&self) -> u64 {
+        self.full_at
+    }
+
+    /// A bucket that is full again at this time.
+    pub(super) fn of(full_at: u64) -> Self {
+        Self { full_at }
+    }
+
     /// Fills it.
     pub fn reset(&mut self) {
         self.full_at = 0;
@@ -51,6 +61,16 @@ pub struct Duplicates {
 }
 
 impl Duplicates {
+    /// The last order, and when its bucket is full again.
+    pub(super) fn parts(&self) -> (&[u8; FINGERPRINT_BYTES], u64) {
+        (&self.last, self.bucket.full_at)
+    }
+
+    /// Of these parts.
+    pub(super) fn of(last: [u8; FINGERPRINT_BYTES], full_at: u64) -> Self {
+        Self { last, bucket: Bucket::of(full_at) }
+    }
+
     /// Whether this order may come at `now_ns`, when an order may be repeated `per_second` times a second. 0: no limit.
     #[inline]
     pub fn allows(&self, order: &[u8; FINGERPRINT_BYTES], now_ns: u64, per_second: u32) -> bool {

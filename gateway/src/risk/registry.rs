@@ -77,6 +77,9 @@ impl Risk {
                 let needed = restricted.len().max(word + 1);
                 restricted.resize(needed, 0);
                 restricted[word] = restricted[word] & !(1 << bit) | u64::from(restriction.restricted) << bit;
+                // No trailing zeros: what was never restricted and what is not any more are the same.
+                let used = restricted.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
+                restricted.truncate(used);
             }
             Registry::Fee(_) => {}
         }
