@@ -80,6 +80,19 @@ pub enum Heard<'a> {
     },
 }
 
+/// Nanoseconds since a link was made.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkClock {
+    started: Instant,
+}
+
+impl LinkClock {
+    /// Now.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
 /// One connection after another to one venue.
 pub struct Link<P: StreamPort> {
     port: P,
@@ -136,7 +149,12 @@ impl<P: StreamPort> Link<P> {
 
     /// Nanoseconds since the link was made.
     pub fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock().now()
+    }
+
+    /// The link's clock, for who hears: what a turn hands over may be timed at that moment.
+    pub fn clock(&self) -> LinkClock {
+        LinkClock { started: self.started }
     }
 
     /// Whether it is logged in.
@@ -250,3 +268,6 @@ impl<P: StreamPort> Link<P> {
         self.port.abort(self.conn);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ mod pairs;
 #[cfg(test)]
 mod tests;
 
-pub use link::{Heard, Link, LinkConfig, LinkError};
+pub use link::{Heard, Link, LinkClock, LinkConfig, LinkError};
 pub use messages::{MAX_MESSAGE, Outgoing};
 pub use orders::{Counts, OuchOrders, Plan, Refusal, Told};
 pub use pairs::{Half, Pairs};

@@ -338,7 +338,7 @@ impl Replay {
     /// Hears what has come.
     fn turn(&mut self, to: &str) -> Result<usize, Failure> {
         let Self { link, orders, fills, watch, .. } = self;
-        let now = link.now();
+        let clock = link.clock();
         let mut failure = None;
         let heard = link.turn(|heard| {
             let Heard::Message { payload, sequence } = heard else { return };
@@ -351,11 +351,11 @@ impl Replay {
                     fills.write(&fill).map_err(|error| Failure::bad(format!("cannot write the fills: {error}")))
                 }
                 (Told::Answer { user_ref }, Some(watch), _) => {
-                    watch.answered(user_ref, now);
+                    watch.answered(user_ref, clock.now());
                     Ok(())
                 }
                 (Told::Lowered { user_ref }, Some(watch), _) => {
-                    watch.lowered(user_ref, now);
+                    watch.lowered(user_ref, clock.now());
                     Ok(())
                 }
                 _ => Ok(()),
