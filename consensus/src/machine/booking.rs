@@ -20,6 +20,7 @@ use wirebook_matcher::abi::{Event, EventKind, NO_SLOT, Reason, SelfTrade, Side, 
 
 use super::books::{Books, Stage};
 use super::orders::{Expect, LiveOrder};
+use super::planted::Planted;
 use super::refusal::Fault;
 use crate::ledger::{Cause, FEES, Posting};
 
@@ -105,7 +106,9 @@ impl Books {
     /// What is left of a taker goes: by its time in force, or because it met its owner.
     fn remainder_gone(&mut self, e: &Event) -> Result<(), Fault> {
         let command = &self.pending.command;
-        let own = command.self_trade() == SelfTrade::CancelNewest && self.taker().owner != 0;
+        // Fill or kill meets its own owner before it begins, or not at all; post-only meets nobody.
+        let meets = command.time_in_force() != Some(TimeInForce::Fok) && !command.post_only();
+        let own = command.self_trade() == SelfTrade::CancelNewest && self.taker().owner != 0 && meets;
         if e.reason == Reason::SelfTrade && own {
             return self.taker_gone(e, Reason::SelfTrade);
         }
@@ -141,11 +144,17 @@ impl Books {
     fn maker_gone(&mut self, e: &Event) -> Result<(), Fault> {
         let making = self.met(e)?;
         let mode = self.pending.command.self_trade();
-        if !self.prevented(&making) || mode == SelfTrade::CancelNewest {
+        let kills = self.pending.command.time_in_force() == Some(TimeInForce::Fok);
+        let stays = mode == SelfTrade::CancelNewest || mode == SelfTrade::CancelBoth && kills;
+        if !self.prevented(&making) || stays || self.pending.command.post_only() {
             return Err(Fault { what: "a maker cancelled that may stay", found: *e, expected: None });
         }
         only(e, self.expect().maker_cancelled(self.pending.taker, e.maker, &making), "self-trade")?;
         self.remove(e.maker, 0);
+        if self.plant.is(Planted::SelfTradeKeepsReserve) {
+            let rates = &self.registry.instruments[usize::from(making.instrument)].rates;
+            self.ledger.reserve(making.account, rates.reserve_asset(making.side), making.reserved());
+        }
         self.pending.stage = if mode == SelfTrade::CancelBoth { Stage::SelfTrade } else { Stage::Trade };
         Ok(())
     }
@@ -161,7 +170,10 @@ impl Books {
         let rates = self.registry.instruments[usize::from(making.instrument)].rates;
         self.lessen(self.pending.taker, e.qty);
         self.lessen(e.maker, e.qty);
-        let value = rates.value(e.tick, e.qty);
+        let tick = if self.plant.is(Planted::TakersPrice) { taking.tick } else { e.tick };
+        let value = rates.value(tick, e.qty);
+        let delivered = if self.plant.is(Planted::DeliversLess) { e.qty - 1 } else { e.qty };
+        let taker_fee = if self.plant.is(Planted::FeeNotBooked) { 0 } else { rates.taker_fee(value) };
         let (buyer, seller) = match taking.side {
             Side::Buy => (taking.account, making.account),
             Side::Sell => (making.account, taking.account),
@@ -174,8 +186,8 @@ impl Books {
             }
         };
         post(buyer, seller, rates.quote, value, Cause::Payment);
-        post(seller, buyer, rates.base, rates.quantity(e.qty), Cause::Delivery);
-        for (account, fee) in [(making.account, rates.maker_fee(value)), (taking.account, rates.taker_fee(value))] {
+        post(seller, buyer, rates.base, rates.quantity(delivered), Cause::Delivery);
+        for (account, fee) in [(making.account, rates.maker_fee(value)), (taking.account, taker_fee)] {
             if fee >= 0 {
                 post(account, FEES, rates.quote, fee, Cause::Fee);
             } else {
@@ -196,7 +208,9 @@ impl Books {
         let asset = rates.reserve_asset(old.side);
         let new = LiveOrder { tick: command.tick, leaves, reserve_per_lot, ..old };
         let extra = core::mem::take(&mut self.pending.extra);
-        self.ledger.release(old.account, asset, old.reserved() + extra - new.reserved());
+        let freed = old.reserved() + extra - new.reserved();
+        let freed = if self.plant.is(Planted::ReplaceKeepsExtra) { 0 } else { freed };
+        self.ledger.release(old.account, asset, freed);
         self.orders[command.slot as usize] = LiveOrder::FREE;
         self.orders[command.slot2 as usize] = new;
         self.pending.taker = command.slot2;

@@ -9,14 +9,18 @@
 //! - [`Refusal`]: why a record does not apply. A refused record leaves no trace.
 //! - [`MachineImage`]: all of it as plain data, archived by rkyv, for snapshots.
 
+mod admission;
 mod booking;
 mod books;
 mod chain;
 mod image;
 mod orders;
+mod planted;
 mod rates;
 mod refusal;
 mod registry;
+#[cfg(test)]
+mod tests;
 
 use wirebook_matcher::Twin;
 use wirebook_matcher::abi::{Command, Event, Kind};

@@ -1,0 +1,11 @@
+//! The machine under random records, bad records, lying matchers; its image; its golden roots; its sources.
+
+mod faults;
+mod gateway;
+mod golden;
+mod images;
+mod oracle;
+mod random;
+mod refusals;
+mod sources;
+mod speed;
