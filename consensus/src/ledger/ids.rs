@@ -41,6 +41,11 @@ impl TransferIds {
         }
     }
 
+    /// Whether a transfer of this id is remembered.
+    pub fn contains(&self, id: u128) -> bool {
+        self.today.contains_key(&id) || self.before.contains_key(&id)
+    }
+
     /// Remembers a transfer that was booked.
     pub(crate) fn insert(&mut self, transfer: &Transfer) {
         let previous = self.today.insert(transfer.id, *transfer);

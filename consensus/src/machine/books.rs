@@ -145,6 +145,11 @@ impl Books {
         self.ledger.balance(account, asset)
     }
 
+    /// Whether a transfer of this id was booked today or the day before.
+    pub fn transferred(&self, id: u128) -> bool {
+        self.ledger.ids.contains(id)
+    }
+
     /// Fills so far: the last match number.
     pub fn fills(&self) -> u64 {
         self.fills
@@ -168,6 +173,17 @@ impl Books {
     /// What the next seal ends.
     pub fn seal(&self) -> SealRun {
         self.seal
+    }
+
+    /// Number of the last seal; 0 before the first.
+    pub fn last_batch(&self) -> u64 {
+        self.seal.number
+    }
+
+    /// First record after the last seal (0 when there is none yet), and how many there are: what the next seal counts, and
+    /// one for itself.
+    pub fn unsealed(&self) -> (u64, u32) {
+        (self.seal.first_seq, self.seal.records)
     }
 
     /// Whether every event of the last record is booked. Not so after a [`Fault`](super::Fault): then the books stay shut.

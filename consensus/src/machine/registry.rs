@@ -346,6 +346,24 @@ impl RegistryBook {
         self.instruments.iter().try_for_each(|entry| check_needs(seq, &entry.instrument, has))
     }
 
+    /// Whether this very entry stands: applying it would change nothing.
+    pub fn has(&self, entry: &Registry) -> bool {
+        match entry {
+            Registry::Asset(asset) => self.assets.get(usize::from(asset.id)) == Some(asset),
+            Registry::Instrument(new) => self.instrument(new.id).is_some_and(|entry| entry.instrument == *new),
+            Registry::Account(new) => self.account(new.id).is_some_and(|entry| entry.account == Some(*new)),
+            Registry::Session(new) => self.session(new.id) == Some(new),
+            Registry::Limits(new) => self.account(new.account).is_some_and(|entry| entry.limits == Some(*new)),
+            Registry::Fee(new) => self.instrument(new.instrument).is_some_and(|entry| {
+                (entry.rates.maker_ppm(), entry.rates.taker_ppm()) == (new.maker_ppm, new.taker_ppm)
+            }),
+            Registry::Restrict(new) => {
+                let known = self.account(new.account).is_some() && self.instrument(new.instrument).is_some();
+                known && self.restricted(new.account, new.instrument) == new.restricted
+            }
+        }
+    }
+
     /// Everything as entries that make the same registry again, in an order that registers what others name first.
     pub fn entries(&self) -> Vec<Registry> {
         let mut entries: Vec<_> = self.assets.iter().copied().map(Registry::Asset).collect();

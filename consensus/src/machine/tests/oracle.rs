@@ -31,7 +31,7 @@ pub(super) struct Gathered {
 }
 
 impl Sink for Gathered {
-    fn event(&mut self, event: &Event, match_number: Option<u64>) {
+    fn event(&mut self, _: &Record<'_>, event: &Event, match_number: Option<u64>, _: &Books) {
         self.events.push((*event, match_number));
     }
 

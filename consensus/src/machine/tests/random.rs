@@ -93,6 +93,17 @@ impl World {
         books.ledger().check().map_err(|error| error.to_string())?;
         check_reserves(books).map_err(|error| error.to_string())?;
         self.oracle.follow(record, gathered, books)?;
+        if let Payload::Registry(entry) = &record.payload
+            && !(books.registry().has(entry)
+                && books.registry().entries().iter().all(|entry| books.registry().has(entry)))
+        {
+            return Err("the registry does not have what was entered".to_owned());
+        }
+        if let Payload::Transfer(transfer) = &record.payload
+            && !books.transferred(transfer.id)
+        {
+            return Err("the transfer's id is not remembered".to_owned());
+        }
         let Some(twin) = self.slow.twin() else { return Ok(()) };
         let mut count = 0;
         let mut differs = None;
