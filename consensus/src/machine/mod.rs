@@ -23,7 +23,7 @@ mod registry;
 mod tests;
 
 use wirebook_matcher::Twin;
-use wirebook_matcher::abi::{Command, Event, Kind};
+use wirebook_matcher::abi::{Command, Event, Kind, Limits};
 
 use crate::ledger::Posting;
 use crate::record::Record;
@@ -152,13 +152,18 @@ impl<T: Twin> Machine<T> {
         self.twin.as_ref()
     }
 
-    /// Books and matcher apart, for a hot path that begins where this machine ends. The matcher is as the last limits
-    /// want it; `None` before the first epoch.
-    pub fn into_parts(mut self) -> (Books, Option<T>) {
+    /// Registry, ledger, live orders.
+    pub fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Books and matcher apart, for a hot path that begins where this machine ends. The matcher is as the books' last limits
+    /// want it; before the first epoch, when they want none, it is of the smallest.
+    pub fn into_parts(mut self) -> (Books, T) {
         if self.books.limits().is_some() {
             self.refresh();
         }
-        (self.books, self.twin)
+        (self.books, self.twin.unwrap_or_else(|| T::new(Limits::single(1, 1))))
     }
 }
 
