@@ -135,7 +135,8 @@ pub(crate) fn closing_gives_up_on_a_peer_that_takes_nothing<P: StreamPort>(make:
     assert_eq!(pair.server.closed(server), Some(CloseReason::LingerExpired));
     // This one had all it was sent, and only did not answer.
     assert_eq!(pair.server.closed(quiet), Some(CloseReason::Local));
-    assert_eq!(pair.client.count(Event::PeerClosed { conn: quiet_client }), 1);
+    let ended = Event::PeerClosed { conn: quiet_client };
+    pair.until("told", |pair| pair.client.count(ended) == 1);
 }
 
 pub(crate) fn a_closed_stream_drops_what_still_comes<P: StreamPort>(make: fn(Size) -> P) {

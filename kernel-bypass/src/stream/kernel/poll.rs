@@ -180,7 +180,8 @@ impl KernelPort {
             let gone = conn.deadline.is_none() || !conn.is_live();
             let late = conn.deadline.is_some_and(|deadline| deadline <= now);
             if !gone && late {
-                if state == State::Draining && unsent == 0 {
+                if state != State::Connecting && unsent == 0 {
+                    // Closing the socket tells the peer, where that has not been done.
                     self.finish(slot, CloseReason::Local);
                 } else {
                     // The kernel need not go on trying.
