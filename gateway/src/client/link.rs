@@ -54,11 +54,20 @@ pub enum LinkError {
     #[error("{0}")]
     Ended(ClientEnd),
     /// The connection broke.
-    #[error("the connection broke: {0:?}")]
+    #[error("the connection broke: {}", words(.0))]
     Broken(CloseReason),
     /// The port failed.
     #[error("{0}")]
     Port(#[from] StreamError),
+}
+
+/// Why a connection is over, for a person.
+fn words(reason: &CloseReason) -> String {
+    match reason {
+        CloseReason::Local | CloseReason::LingerExpired | CloseReason::Aborted => "closed from here".into(),
+        CloseReason::Reset => "reset by the other side".into(),
+        CloseReason::ConnectFailed(kind) | CloseReason::Failed(kind) => kind.to_string(),
+    }
 }
 
 /// What was heard.

@@ -12,10 +12,12 @@ mod link;
 mod messages;
 mod orders;
 mod pairs;
+mod plan;
 #[cfg(test)]
 mod tests;
 
 pub use link::{Heard, Link, LinkClock, LinkConfig, LinkError};
 pub use messages::{MAX_MESSAGE, Outgoing};
-pub use orders::{Counts, OuchOrders, Plan, Refusal, Told};
+pub use orders::OuchOrders;
 pub use pairs::{Half, Pairs};
+pub use plan::{Counts, Plan, Refusal, Told};

@@ -432,7 +432,12 @@ fn link_failure(error: &LinkError, to: &str) -> Failure {
             failure.next("start the venue first: wirebook run --config gateway/wirebook.example.toml")
         }
         LinkError::Ended(ClientEnd::Rejected(RejectReason::NotAuthorized)) => {
-            failure.next("give --username and --password as a [[session]] of the venue's configuration has them")
+            Failure::bad(format!("the venue at {to} does not know this login"))
+                .field("--username and --password")
+                .next("give them as a [[session]] of the venue's configuration has them")
+        }
+        LinkError::Ended(ClientEnd::Rejected(RejectReason::SessionNotAvailable)) => {
+            Failure::bad(format!("the venue at {to} has no session to log in to now")).next("is its day over?")
         }
         LinkError::Ended(ClientEnd::Disconnected) | LinkError::Broken(_) => {
             failure.next("the venue's log says why it closed the connection")
