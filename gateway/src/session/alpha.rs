@@ -83,7 +83,10 @@ mod tests {
         assert_eq!(Alpha(*b"  a b   ").trimmed(), b"a b");
         assert_eq!(Alpha::<8>::BLANK.trimmed(), b"");
         assert!(Alpha::<8>::BLANK.is_blank());
-        assert!(!Alpha(*b"\x80   ").is_printable());
+        for unprintable in [0x1f, 0x7f, 0x80] {
+            assert!(!Alpha([b'A', unprintable]).is_printable());
+        }
+        assert!(Alpha(*b" ~").is_printable());
     }
 
     #[test]

@@ -301,6 +301,10 @@ fn wrong_options_have_their_reject_reason() {
         assert_eq!((error.field, error.offset, error.reason), (field, 47, reason));
     }
     let mut builder = AppendageBuilder::new();
+    builder.push(TagValue::ExpireTime(86_400)).unwrap();
+    let day = EnterOrder { time_in_force: TimeInForce::Gtt.into(), appendage: builder.appendage(), ..enter() };
+    assert_eq!(day.validate().unwrap_err().field, "ExpireTime option");
+    let mut builder = AppendageBuilder::new();
     builder.push(TagValue::Firm(Alpha(*b"WB01"))).unwrap();
     let error = ReplaceOrder { appendage: builder.appendage(), ..replace() }.validate().unwrap_err();
     assert_eq!((error.field, error.found, error.reason), ("option tag", Found::Number(2), Other));
