@@ -9,7 +9,7 @@ use wirebook_matcher::abi::Event;
 use wirebook_settlement::machine::{Books, Machine, Refusal, Sink};
 use wirebook_settlement::record::{Record, RecordError};
 
-use crate::entry::{Entry, EntryConfig};
+use crate::entry::Entry;
 use crate::publish::Publisher;
 
 /// Machine, order entry and publisher, kept in step.
@@ -44,23 +44,23 @@ struct Follow<'a> {
 }
 
 impl Sink for Follow<'_> {
-    fn admitted(&mut self, record: &Record<'_>, books: &Books) {
-        self.publisher.record(record, books);
+    fn admitted(&mut self, record: &Record<'_>) {
+        self.publisher.record(record);
         if self.replaying {
             self.entry.replay(record);
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, event: &Event, number: Option<u64>, books: &Books) {
-        self.publisher.event(record, event, number, books);
+    fn event(&mut self, record: &Record<'_>, event: &Event, number: Option<u64>) {
+        self.publisher.event(record, event, number);
         self.entry.event(event);
     }
 }
 
 impl<T: Twin> Replay<T> {
     /// The state before the first record.
-    pub fn new(shard: u16, entry: &EntryConfig) -> Self {
-        Self { machine: Machine::new(shard), entry: Entry::new(entry), publisher: Publisher::new(entry.slots) }
+    pub fn new(shard: u16, slots: u32, max_qty: u32) -> Self {
+        Self { machine: Machine::new(shard), entry: Entry::new(slots, max_qty), publisher: Publisher::new(slots) }
     }
 
     /// Applies a journaled record, given as its bytes.
@@ -100,7 +100,7 @@ impl<T: Twin> Replay<T> {
 
     /// Who has what.
     pub fn books(&self) -> &Books {
-        self.machine.books()
+        &self.machine.books
     }
 
     /// Order entry, which makes records of this life.
@@ -114,8 +114,11 @@ impl<T: Twin> Replay<T> {
     }
 
     /// The parts, for the pipeline: books, book of orders, order entry, publisher.
+    ///
+    /// # Panics
+    /// Before the first epoch: there are no limits to make a book of.
     pub fn into_parts(self) -> (Books, T, Entry, Publisher) {
         let (books, twin) = self.machine.into_parts();
-        (books, twin, self.entry, self.publisher)
+        (books, twin.expect("an epoch is open"), self.entry, self.publisher)
     }
 }

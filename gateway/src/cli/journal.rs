@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use wirebook_matcher::Software;
-use wirebook_settlement::machine::{Machine, NoSink};
+use wirebook_settlement::machine::Machine;
 use wirebook_settlement::record::{Payload, Record, RecordKind, Seq};
 
 use super::failure::Failure;
@@ -113,14 +113,14 @@ pub fn run(args: &JournalArgs) -> Result<(), Failure> {
 
 fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let begun = Instant::now();
-    let bar = progress::spinner("verifying");
+    let bar = progress::counter("verifying", "records");
     let mut machine: Option<Machine<Software>> = None;
     let mut root = None;
     let mut batches = 0;
     let read = read(&args.dir, &mut |at, bytes| {
         let (record, _) = Record::decode(bytes).map_err(|error| error.to_string())?;
         let machine = machine.get_or_insert_with(|| Machine::new(record.header.shard));
-        machine.apply(&record, &mut NoSink).map_err(|refusal| format!("it does not apply: {refusal}"))?;
+        machine.apply(&record, &mut ()).map_err(|refusal| format!("it does not apply: {refusal}"))?;
         if let Payload::Seal(seal) = record.payload {
             root = Some(machine.root());
             batches = seal.number;
@@ -141,9 +141,9 @@ fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         segments: read.segments.len() as u64,
         last_seq: format!("{last_seq:#018x}"),
         epoch: Seq::epoch(last_seq),
-        fills: machine.books().fills(),
+        fills: machine.books.fills(),
         batches,
-        unsealed_records: u64::from(machine.books().unsealed().1),
+        unsealed_records: u64::from(machine.books.seal().records),
         tail: read.tail.to_string(),
         root: hex(&root.unwrap_or_else(|| machine.root())),
         seconds: begun.elapsed().as_secs_f64(),
@@ -184,17 +184,11 @@ fn read(dir: &Path, visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), String>) -> 
             .allowed("a directory with segments, as in 0000000001.wbj"));
     }
     let mut count = 0;
-    let shard = first_shard(dir);
-    recover(&mut Dir::new(dir), &Expect { shard, abi_hash: None }, &mut |record| {
+    recover(&mut Dir::new(dir), &Expect { shard: None, abi_hash: None }, &mut |record| {
         count += 1;
-        visit(count, record.bytes)
+        visit(count, record.bytes).map_err(Into::into)
     })
     .map_err(broken)
-}
-
-/// The shard that the journal says it is of; whatever stands there is checked by the reader.
-fn first_shard(dir: &Path) -> u16 {
-    crate::journal::shard_of(dir).unwrap_or(0)
 }
 
 fn broken(error: RecoverError) -> Failure {

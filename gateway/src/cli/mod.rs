@@ -6,11 +6,14 @@
 pub mod convert;
 pub mod demo;
 pub mod failure;
+pub mod journal;
+pub mod log;
 pub mod matching;
 pub mod output;
 pub mod progress;
 pub mod replay;
 pub mod report;
+pub mod run;
 
 use std::process::ExitCode;
 
@@ -38,17 +41,21 @@ pub struct Cli {
 /// The commands. A command is listed here once it works, and not before.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Match(matching::MatchArgs),
     Convert(convert::ConvertArgs),
     Replay(replay::ReplayArgs),
+    Journal(journal::JournalArgs),
 }
 
 impl Command {
     fn run(&self) -> Result<(), Failure> {
         match self {
+            Self::Run(args) => run::run(args),
             Self::Match(args) => matching::run(args),
             Self::Convert(args) => convert::run(args),
             Self::Replay(args) => replay::run(args),
+            Self::Journal(args) => journal::run(args),
         }
     }
 }

@@ -21,6 +21,11 @@ pub fn bytes_bar(what: &'static str, total: u64) -> ProgressBar {
     styled(ProgressBar::new(total), what, "{msg:12} {wide_bar} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left")
 }
 
+/// A count that runs, of what has no known end.
+pub fn counter(what: &'static str, unit: &str) -> ProgressBar {
+    styled(ProgressBar::no_length(), what, &format!("{{msg:12}} {{spinner}} {{human_pos}} {unit}  {{per_sec}}"))
+}
+
 fn styled(bar: ProgressBar, what: &'static str, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);

@@ -26,8 +26,8 @@ pub type Visit<'a> = dyn FnMut(&RecordAt<'_>) -> Result<(), VisitError> + 'a;
 /// Whose journal this must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
-    /// The shard.
-    pub shard: u16,
+    /// The shard; `None` takes any, for looking at a journal only.
+    pub shard: Option<u16>,
     /// The hash of the beats' definition; `None` takes any, for looking at a journal only.
     pub abi_hash: Option<[u8; 32]>,
 }

@@ -102,7 +102,7 @@ impl Booking {
                 Some(due) => due,
                 None => {
                     self.books.admit(&record).map_err(|refusal| Fault::Refused { seq, refusal })?;
-                    self.publisher.record(&record, &self.books);
+                    self.publisher.record(&record);
                     0
                 }
             };
@@ -117,7 +117,7 @@ impl Booking {
                     return Err(Fault::OutOfOrder { wanted: seq, wanted_index: due, found: event.seq, index: event.index });
                 }
                 let number = self.books.event(&event, &mut |_| {}).map_err(|fault| Fault::Contradiction { seq, fault })?;
-                self.publisher.event(&record, &event, number, &self.books);
+                self.publisher.event(&record, &event, number);
                 entry.event(&event);
                 due += 1;
                 if event.last {

@@ -12,11 +12,11 @@ use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
 use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::abi::abi_hash;
 use wirebook_matcher::{Queued, Twin};
-use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, State};
+use wirebook_settlement::ledger::Known;
+use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, Registry, State};
 
 use crate::config::Config;
 use crate::day;
-use crate::entry::EntryConfig;
 use crate::journal::{
     DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, RecoverError, Recovered, StorageError,
     Tail, recover,
@@ -120,10 +120,10 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     }
     let mut storage = DirectStorage::open(&config.journal.dir, DirectOptions::default())?;
     let direct = storage.direct();
-    let expect = Expect { shard: config.gateway.shard, abi_hash: Some(abi_hash()) };
-    let mut replay = Replay::<T>::new(config.gateway.shard, &EntryConfig::new(config.gateway.max_live_orders, config.max_qty()));
+    let expect = Expect { shard: Some(config.gateway.shard), abi_hash: Some(abi_hash()) };
+    let mut replay = Replay::<T>::new(config.gateway.shard, config.gateway.max_live_orders, config.max_qty());
     let recovered =
-        recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(|error| error.to_string()))?;
+        recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(Into::into))?;
     let clean = is_clean(&recovered, &replay);
 
     let mut journal_config = JournalConfig::new(config.gateway.shard, abi_hash());
@@ -167,7 +167,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
         None
     };
     let (feed, feed_end) = settle::feed()?;
-    let settle_config = SettleConfig { journal: config.journal.dir.clone(), expect, key, finality };
+    let settle_config = SettleConfig { journal: config.journal.dir.clone(), shard: config.gateway.shard, expect, key, finality };
     let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
 
     let control = ControlQueue::new(waker);
@@ -192,7 +192,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
 
 /// Whether the last life ended in good order: its last record is a seal, and nothing had to be cut.
 fn is_clean<T: Twin>(recovered: &Recovered, replay: &Replay<T>) -> bool {
-    !matches!(recovered.tail, Tail::Cut { .. }) && replay.books().unsealed().1 == 0
+    !matches!(recovered.tail, Tail::Cut { .. }) && replay.books().seal().records == 0
 }
 
 fn open_epoch<T: Twin, S: crate::journal::Storage>(
@@ -202,15 +202,15 @@ fn open_epoch<T: Twin, S: crate::journal::Storage>(
     replay: &Replay<T>,
     clean: bool,
 ) -> Sequencer {
-    let (open_first_seq, open_records) = replay.books().unsealed();
+    let run = replay.books().seal();
     let opening = Opening {
         shard: config.gateway.shard,
         epoch: journal.epoch(),
         last_time_ns: replay.books().last_time_ns(),
-        next_batch: replay.books().last_batch() + 1,
+        next_batch: run.number + 1,
         policy: seal_policy(config),
-        open_first_seq,
-        open_records,
+        open_first_seq: run.first_seq,
+        open_records: run.records,
     };
     let epoch = EpochOpen {
         previous_end: recovered.last_seq,
@@ -243,13 +243,18 @@ fn bring_up<T: Twin>(
     // An account gets its deposits when it is first registered: the machine remembers transfers for two days only, and a
     // start in a year must not pay again. Until a day has opened, the first start is not complete, and goes on.
     let begun = replay.books().registry().day().is_some();
+    let registered = replay.books().registry().entries();
     let missing: Vec<_> = payloads
         .into_iter()
         .filter(|payload| match payload {
-            Payload::Registry(entry) => !replay.books().registry().has(entry),
+            Payload::Registry(Registry::Restrict(restrict)) => {
+                let held = replay.books().registry().restricted(restrict.account, restrict.instrument);
+                held != restrict.restricted
+            }
+            Payload::Registry(entry) => !registered.contains(entry),
             Payload::Transfer(transfer) => {
                 let known = begun && replay.books().registry().account(transfer.to).is_some();
-                !known && !replay.books().transferred(transfer.id)
+                !known && replay.books().ledger().ids.known(transfer) == Known::New
             }
             _ => true,
         })

@@ -4,8 +4,8 @@
 //! journal has every record, seqs have no gaps, and the other end sees the first record that does not follow and reads
 //! what is missing from the journal's files.
 
-use wirebook_bypass::ring::bytes::{self, Heap};
-use wirebook_bypass::ring::{Corrupt, RingError};
+use wirebook_bypass::ring::RingError;
+use wirebook_bypass::ring::bytes::{self, Corrupt, Heap};
 use wirebook_settlement::record::Record;
 
 /// Bytes of the ring: some 80,000 orders.

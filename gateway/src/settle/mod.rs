@@ -78,6 +78,8 @@ pub struct Progress {
 pub struct SettleConfig {
     /// The journal's directory.
     pub journal: PathBuf,
+    /// The shard.
+    pub shard: u16,
     /// What the journal must be of.
     pub expect: Expect,
     /// The gateway's key.
@@ -162,7 +164,7 @@ struct Worker {
 
 impl Worker {
     fn new(config: SettleConfig, feed: FeedEnd, status: Arc<Status>, shared: Arc<Shared>) -> Self {
-        let sealer = Sealer::new(config.expect.shard, config.key);
+        let sealer = Sealer::new(config.shard, config.key);
         Self {
             sealer,
             journal: config.journal,
@@ -261,7 +263,7 @@ impl Worker {
                     if let Err(error) = self.execute(record.bytes) {
                         let text = error.to_string();
                         failure = Some(error);
-                        return Err(text);
+                        return Err(text.into());
                     }
                     // The validator's queue is bounded: let it drain while history is read.
                     if self.offers.len() > 64 && let Err(error) = self.offer() {

@@ -6,7 +6,7 @@
 use thiserror::Error;
 use wirebook_matcher::Software;
 use wirebook_settlement::batch::{Batch, BatchError, Digest32, GENESIS_DIGEST, Header, SigningKey};
-use wirebook_settlement::machine::{Machine, NoSink, Refusal};
+use wirebook_settlement::machine::{Machine, Refusal};
 use wirebook_settlement::record::{Payload, Record, RecordError};
 
 /// Why records could not be sealed into a batch. The gateway is at fault.
@@ -90,7 +90,7 @@ impl Sealer {
     pub fn record(&mut self, bytes: &[u8]) -> Result<Option<Batch>, SealError> {
         let (record, _) = Record::decode(bytes)?;
         let seq = record.header.seq;
-        self.machine.apply(&record, &mut NoSink).map_err(|refusal| SealError::Refused { seq, refusal })?;
+        self.machine.apply(&record, &mut ()).map_err(|refusal| SealError::Refused { seq, refusal })?;
         if self.run.is_empty() {
             self.first_seq = seq;
         }

@@ -90,7 +90,7 @@ fn missing_and_foreign_files_stop_the_start() {
     let (recovered, records) = read_all(&mut disk.open()).expect("a journal whose front was removed");
     assert_eq!((recovered.base_seq, records.len()), (1 << 48 | 14, 5));
 
-    for expect in [Expect { shard: SHARD + 1, ..EXPECT }, Expect { abi_hash: Some([8; 32]), ..EXPECT }] {
+    for expect in [Expect { shard: Some(SHARD + 1), ..EXPECT }, Expect { abi_hash: Some([8; 32]), ..EXPECT }] {
         let read = recover(&mut disk.open(), &expect, &mut |_| Ok(()));
         assert!(matches!(read, Err(RecoverError::Foreign { .. })), "{read:?}");
     }

@@ -13,7 +13,7 @@ use super::{Expect, Journal, JournalConfig, RecoverError, Recovered, recover};
 
 const SHARD: u16 = 3;
 const ABI: [u8; 32] = [7; 32];
-const EXPECT: Expect = Expect { shard: SHARD, abi_hash: Some(ABI) };
+const EXPECT: Expect = Expect { shard: Some(SHARD), abi_hash: Some(ABI) };
 
 /// A record of `payload` bytes that follow from `seq` and `salt`.
 fn record(seq: u64, payload: usize, salt: u64) -> Vec<u8> {

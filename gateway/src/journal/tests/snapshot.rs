@@ -66,7 +66,7 @@ fn every_damaged_byte_is_seen_and_an_older_one_is_chosen() {
 fn a_foreign_snapshot_is_not_used() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     write_snapshot(dir.path(), &meta(1), b"state", 1).expect("a snapshot");
-    for expect in [Expect { shard: SHARD + 1, ..EXPECT }, Expect { abi_hash: Some([0; 32]), ..EXPECT }] {
+    for expect in [Expect { shard: Some(SHARD + 1), ..EXPECT }, Expect { abi_hash: Some([0; 32]), ..EXPECT }] {
         let newest = newest_good(dir.path(), &expect).expect("a directory");
         assert!(newest.snapshot.is_none() && matches!(newest.skipped[..], [SnapshotError::Foreign { .. }]));
     }
