@@ -1,86 +1,290 @@
-//! What `wirebook demo` can be asked.
+//! `wirebook demo`: the whole venue in one process, doing its main job on embedded defaults.
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use wirebook_matcher::flow::{OrdersWriter, Realistic, RealisticConfig};
+use wirebook_matcher::{Reference, Software};
+
+use super::failure::Failure;
+use super::journal::{self, Verified, hex};
 use super::matching::MatcherChoice;
-use super::report::JsonOption;
+use super::output::Output;
+use super::progress;
+use super::replay::{Latency, Ran, Replay, ReplayArgs, Step};
+use super::report::{JsonOption, Lines, Report, grouped, one_stdout, rate, seconds, tell};
+use super::run::{cannot_start, stopped};
+use crate::client::Counts;
+use crate::config::{Config, EXAMPLE};
+use crate::serve::{self, Ended};
 
-/// Longest demo, in seconds.
-const MAX_SECONDS: u64 = 3_600;
-/// Highest rate, in orders a second.
-const MAX_RATE: u64 = 10_000_000;
+/// The flow's first price, in ten-thousandths of a dollar: $150.
+const MID: i64 = 1_500_000;
+/// A cent.
+const TICK_SIZE: i64 = 100;
 
-/// Run a whole venue on this machine: gateway, client, matcher, journal and settlement
+/// Run everything once, in this process: gateway, client, matcher, journal, validator
 ///
-/// Starts everything in one process on a loopback port, sends it a realistic flow of orders over SoupBinTCP and OUCH 5.0 by a schedule,
-/// and stops when everything is settled. Reports orders, events, fills, and latency percentiles from the scheduled send time to the
-/// report that the client heard; verifies the journal; shows the settled height and root.
-#[derive(Clone, Debug, clap::Args)]
+/// A client sends a realistic flow over loopback TCP by a schedule that waits for nobody; the venue validates, matches, journals and
+/// reports it, and settles every fill. What clients were told, what the journal holds and what was settled is compared at the end.
+#[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
   wirebook demo
-  wirebook demo --seconds 30 --rate 20000
-  wirebook demo --seed 7 --dump out
-    wirebook match out/orders.csv --matcher reference --fills again.csv && cmp again.csv out/fills.csv
-    wirebook journal verify out/journal               prints the root that the demo showed
-
-Exit codes: 0 done and right; 1 something was lost, differs or does not verify; 2 bad use or bad input.")]
+  wirebook demo --seed 7 --dump D
+  wirebook match D/orders.csv --matcher reference --fills F && cmp F D/fills.csv     the same fills, from the plain matcher
+  wirebook journal verify D/journal                                                  the same root, from the journal alone")]
 pub struct DemoArgs {
-    /// How long orders are sent, in seconds
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=MAX_SECONDS))]
-    pub seconds: u64,
-    /// Orders and changes of orders a second
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=MAX_RATE))]
-    pub rate: u64,
-    /// Seed of the flow: the same seed, seconds and rate are the same orders
+    /// How long the flow lasts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Orders a second
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rate: u64,
+    /// Seed of the flow: the same seed gives the same orders
     #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// What matches
-    #[arg(long, value_enum, value_name = "MATCHER", default_value = "software")]
-    pub matcher: MatcherChoice,
-    /// Port to listen on, on 127.0.0.1; 0 lets the system choose
-    #[arg(long, value_name = "PORT", default_value_t = 0)]
-    pub port: u16,
-    /// Keep what happened in DIR: orders.csv, fills.csv (what clients were told) and journal/
+    seed: u64,
+    /// Who matches
+    #[arg(long, value_enum, default_value_t = MatcherChoice::Software)]
+    matcher: MatcherChoice,
+    /// What carries the bytes
+    #[arg(long, value_enum, default_value_t = PortChoice::Kernel)]
+    port: PortChoice,
+    /// Keep orders.csv, fills.csv and journal/ in this directory, which must be new or empty
     #[arg(long, value_name = "DIR")]
-    pub dump: Option<PathBuf>,
-    /// Where the report goes
+    dump: Option<PathBuf>,
     #[command(flatten)]
-    pub json: JsonOption,
+    json: JsonOption,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
+/// The ports that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PortChoice {
+    /// Kernel TCP, polled
+    Kernel,
+}
 
-    #[derive(Parser)]
-    struct Alone {
-        #[command(flatten)]
-        args: DemoArgs,
-    }
+/// What a demo tells.
+#[derive(Debug, Serialize)]
+struct Told {
+    orders: u64,
+    accepted: u64,
+    events: u64,
+    fills: u64,
+    traded_lots: u128,
+    /// Orders without an answer, and fills told to one side alone.
+    lost: u64,
+    rejected: u64,
+    orders_per_second: u64,
+    scheduled_per_second: u64,
+    latency: Option<Latency>,
+    journal_records: u64,
+    journal_verified: bool,
+    settled_height: u64,
+    settled_root: String,
+    root: String,
+    ack: String,
+    matcher: &'static str,
+    seed: u64,
+    #[serde(skip)]
+    settlement: bool,
+    #[serde(skip)]
+    elapsed: Duration,
+}
 
-    #[test]
-    fn has_the_options_of_the_design() {
-        let line = [
-            "demo",
-            "--seconds",
-            "3",
-            "--rate",
-            "9",
-            "--seed",
-            "7",
-            "--matcher",
-            "reference",
-            "--port",
-            "1",
-            "--dump",
-            "D",
-        ];
-        let args = Alone::try_parse_from(line).map(|alone| alone.args).unwrap();
-        assert_eq!((args.seconds, args.rate, args.seed, args.port), (3, 9, 7, 1));
-        assert_eq!((args.matcher, args.dump), (MatcherChoice::Reference, Some("D".into())));
-        assert!(Alone::try_parse_from(["demo", "--rate", "0"]).is_err());
-        assert!(Alone::try_parse_from(["demo", "--matcher", "magic"]).is_err());
+impl Report for Told {
+    fn lines(&self) -> Lines {
+        let mut lines = Lines::default();
+        lines
+            .add("orders", grouped(self.orders))
+            .add("accepted", grouped(self.accepted))
+            .add("events", grouped(self.events))
+            .add("fills", format!("{} ({} lots)", grouped(self.fills), grouped(self.traded_lots)))
+            .add("lost", grouped(self.lost))
+            .add_some("rejected", self.rejected);
+        let asked = grouped(self.scheduled_per_second);
+        lines.add(
+            "time",
+            format!("{}, {} orders/s (asked: {asked})", seconds(self.elapsed), grouped(self.orders_per_second)),
+        );
+        if let Some(latency) = &self.latency {
+            latency.add_to(&mut lines);
+        }
+        lines
+            .add("ack policy", &self.ack)
+            .add("journal", format!("verified, {} records re-executed", grouped(self.journal_records)));
+        if self.settlement {
+            lines.add("settled height", format!("{} (all of it)", grouped(self.settled_height)));
+        } else {
+            lines.add("settled height", "none: this build has no validator (cargo feature `settlement`)");
+        }
+        lines.add("root", &self.root);
+        lines
     }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 1 when something was lost or does not agree.
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let PortChoice::Kernel = args.port;
+    one_stdout(&args.json, None, "")?;
+    super::log::start("warn");
+    // Everything that is not kept goes with this directory.
+    let scratch = tempfile_dir()?;
+    let dump = match &args.dump {
+        Some(dump) => new_dir(dump)?,
+        None => scratch.0.clone(),
+    };
+    let mut config = Config::parse("the demo's configuration", EXAMPLE, &scratch.0)?;
+    config.gateway.listen = ([127, 0, 0, 1], 0).into();
+    config.journal.dir = dump.join("journal");
+    let told = match args.matcher {
+        MatcherChoice::Software => demo::<Software>(args, &config, &dump)?,
+        MatcherChoice::Reference => demo::<Reference>(args, &config, &dump)?,
+        MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
+    };
+    tell(&told, &args.json, false)?;
+    agrees(&told)
+}
+
+fn demo<T: wirebook_matcher::Twin + Send + 'static>(
+    args: &DemoArgs,
+    config: &Config,
+    dump: &Path,
+) -> Result<Told, Failure> {
+    let running = serve::start::<T>(config).map_err(cannot_start)?;
+    let sent = send(args, config, running.address, dump);
+    let settling = progress::counter("settling", "batches");
+    let ended = running.stop().map_err(stopped)?;
+    settling.finish_and_clear();
+    let (counts, ran) = sent?;
+    let verified = journal::check(&config.journal.dir)?;
+    Ok(told(args, config, &counts, &ran, &ended, &verified))
+}
+
+/// Sends the flow, and writes what was sent and what was told.
+fn send(
+    args: &DemoArgs,
+    config: &Config,
+    address: std::net::SocketAddr,
+    dump: &Path,
+) -> Result<(Counts, Ran), Failure> {
+    let (orders, fills) = (dump.join("orders.csv"), dump.join("fills.csv"));
+    let symbol = config.instruments.first().map(|instrument| instrument.symbol.as_str()).unwrap_or_default();
+    let login = config.sessions.first().ok_or_else(|| Failure::bad("the demo's configuration has no login"))?;
+    let text = |what: &str| Failure::bad(format!("the demo's configuration: {what} is too long"));
+    let replay_args = ReplayArgs {
+        orders: orders.clone(),
+        to: address.to_string(),
+        rate: Some(args.rate),
+        tick_size: TICK_SIZE,
+        fills: Some(fills),
+        username: crate::session::Alpha::new(&login.username).ok_or_else(|| text("the username"))?,
+        password: crate::session::Alpha::new(&login.password).ok_or_else(|| text("the password"))?,
+        symbol: crate::session::Alpha::new(symbol).ok_or_else(|| text("the symbol"))?,
+        json: JsonOption::default(),
+    };
+    let cannot_write = |error: std::io::Error| Failure::io("write the orders", &orders, &error);
+    let writer = RefCell::new(OrdersWriter::new(Output::create(&orders)?).map_err(cannot_write)?);
+    let mut flow = Realistic::new(RealisticConfig {
+        seed: args.seed,
+        mid: MID,
+        tick_size: TICK_SIZE,
+        ..RealisticConfig::default()
+    });
+    let count = args.seconds * args.rate;
+    let bar = progress::bar("trading", "orders", count);
+    let steps = (0..count).map(|at| {
+        let generated = flow.next_line();
+        writer.borrow_mut().write(&generated.line).map_err(|error| Failure::io("write the orders", &orders, &error))?;
+        if at % 256 == 0 {
+            bar.set_position(at);
+        }
+        // The flow's own book says what an order has executed: nobody else trades here.
+        let executed = generated.before.map_or(0, |before| before.executed);
+        let executed = u32::try_from(executed).map_err(|_| Failure::bad("an order executed more than OUCH can say"))?;
+        Ok(Step { line: generated.line, executed: Some(executed) })
+    });
+    let mut replay = Replay::open(&replay_args, address)?;
+    let ran = replay.run(steps, &replay_args)?;
+    let (counts, _) = replay.finish()?;
+    bar.finish_and_clear();
+    let output = writer.into_inner().finish().map_err(|error| Failure::io("write the orders", &orders, &error))?;
+    output.finish()?;
+    Ok((counts, ran))
+}
+
+fn told(args: &DemoArgs, config: &Config, counts: &Counts, ran: &Ran, ended: &Ended, verified: &Verified) -> Told {
+    let answers = ran.latency.map_or(0, |latency| latency.n);
+    let settlement = ended.progress.settled.height > 0;
+    Told {
+        orders: counts.lines,
+        accepted: counts.accepted,
+        events: verified.events,
+        fills: counts.fills,
+        traded_lots: counts.traded,
+        lost: counts.sent.saturating_sub(answers + counts.rejected) + ran.unpaired,
+        rejected: counts.rejected + counts.refused.iter().sum::<u64>(),
+        orders_per_second: rate(counts.lines, ran.elapsed),
+        scheduled_per_second: args.rate,
+        latency: ran.latency,
+        journal_records: verified.records,
+        journal_verified: verified.root == hex(&ended.root()) && verified.fills == counts.fills,
+        settled_height: ended.progress.settled.height,
+        settled_root: hex(&ended.progress.settled.root),
+        root: hex(&ended.root()),
+        ack: config.gateway.ack.to_string(),
+        matcher: args.matcher.name(),
+        seed: args.seed,
+        settlement,
+        elapsed: ran.elapsed,
+    }
+}
+
+/// Everything that the demo shows must be one truth.
+fn agrees(told: &Told) -> Result<(), Failure> {
+    let found = |what: String| Err(Failure::found_it(what));
+    if told.lost > 0 {
+        return found(format!("{} answers were lost", told.lost));
+    }
+    if !told.journal_verified {
+        return found("the journal, re-executed, gives another root or other fills than the venue".into());
+    }
+    if told.settlement && told.settled_root != told.root {
+        return found(format!("settled root {} is not the venue's {}", told.settled_root, told.root));
+    }
+    Ok(())
+}
+
+/// A directory for this run's files.
+fn new_dir(path: &Path) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(path).map_err(|error| Failure::io("make the directory", path, &error))?;
+    let mut entries = std::fs::read_dir(path).map_err(|error| Failure::io("read the directory", path, &error))?;
+    if entries.next().is_some() {
+        return Err(Failure::bad("the directory is not empty").field("--dump").found(path.display()).next(
+            "name a new directory: a demo does not mix with what another left",
+        ));
+    }
+    std::path::absolute(path).map_err(|error| Failure::io("find the directory", path, &error))
+}
+
+/// A directory that goes when this value does.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn tempfile_dir() -> Result<Scratch, Failure> {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let path = std::env::temp_dir().join(format!("wirebook-demo-{}-{nanos}", std::process::id()));
+    std::fs::create_dir(&path).map_err(|error| Failure::io("make a directory for the run", &path, &error))?;
+    Ok(Scratch(path))
 }

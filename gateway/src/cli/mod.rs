@@ -29,6 +29,7 @@ pub use failure::Failure;
 #[command(name = "wirebook", version, max_term_width = 120, arg_required_else_help = true)]
 #[command(after_help = "\
 Start here:
+  wirebook demo                                    the whole venue in one process, for a few seconds
   wirebook match orders.csv --fills fills.csv      orders in, fills out, without a network
   wirebook help match                              what a command does, with examples
 
@@ -41,6 +42,7 @@ pub struct Cli {
 /// The commands. A command is listed here once it works, and not before.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Match(matching::MatchArgs),
     Convert(convert::ConvertArgs),
@@ -51,6 +53,7 @@ enum Command {
 impl Command {
     fn run(&self) -> Result<(), Failure> {
         match self {
+            Self::Demo(args) => demo::run(args),
             Self::Run(args) => run::run(args),
             Self::Match(args) => matching::run(args),
             Self::Convert(args) => convert::run(args),

@@ -62,6 +62,15 @@ pub enum Ack {
     Journaled,
 }
 
+impl std::fmt::Display for Ack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Matched => "matched",
+            Self::Journaled => "journaled",
+        })
+    }
+}
+
 /// `[gateway]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {

@@ -15,7 +15,7 @@ use crate::client::{Counts, Refusal};
 use crate::session::Alpha;
 use crate::session::ouch::ReasonCode;
 
-pub use run::Latency;
+pub use run::{Latency, Ran, Replay, Step};
 
 /// Highest rate that can be asked for, in lines a second.
 const MAX_RATE: u64 = 100_000_000;
@@ -158,9 +158,11 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     one_stdout(&args.json, args.fills.as_deref(), "--fills")?;
     let peer = resolve(&args.to)?;
     let (report, unpaired) = {
-        let mut replay = run::Replay::open(args, peer)?;
-        let ran = replay.run(args)?;
+        let (steps, bar) = run::steps(&args.orders)?;
+        let mut replay = Replay::open(args, peer)?;
+        let ran = replay.run(steps, args)?;
         let (counts, rejects) = replay.finish()?;
+        bar.finish_and_clear();
         (Replayed::new(&counts, &rejects, &ran), ran.unpaired)
     };
     tell(&report, &args.json, args.fills.as_deref().is_some_and(is_stdout))?;

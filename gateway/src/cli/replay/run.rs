@@ -39,6 +39,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 const NAP: Duration = Duration::from_millis(1);
 /// Closer to a scheduled time than this, the loop does not sleep.
 const AWAKE: Duration = Duration::from_micros(150);
+/// The longest latency that is told apart: an hour, in nanoseconds.
+const LONGEST_NS: u64 = 3_600_000_000_000;
 /// How long the venue may take to close after a logout.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -94,11 +96,15 @@ impl Latency {
 
 /// How a replay went, besides its counts.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) elapsed: Duration,
-    pub(super) barriers: u64,
-    pub(super) unpaired: u64,
-    pub(super) latency: Option<Latency>,
+pub struct Ran {
+    /// From the first line to the last answer.
+    pub elapsed: Duration,
+    /// Waits for everything to be answered.
+    pub barriers: u64,
+    /// Executions whose other side was not told.
+    pub unpaired: u64,
+    /// From the scheduled time to the answer, when there was a schedule.
+    pub latency: Option<Latency>,
 }
 
 /// When what was sent, and how long the answer took.
@@ -114,7 +120,8 @@ struct Stopwatch {
 impl Stopwatch {
     fn new(base: u32) -> Result<Self, Failure> {
         let histogram =
-            Histogram::new(3).map_err(|error| Failure::bad(format!("no histogram can be made: {error}")))?;
+            // Fixed bounds: a histogram that grows by itself does so only when values are recorded unsaturated.
+            Histogram::new_with_bounds(1, LONGEST_NS, 3).map_err(|error| Failure::bad(format!("no histogram can be made: {error}")))?;
         Ok(Self { base, sent: Vec::new(), lowered: FxHashMap::default(), histogram })
     }
 
@@ -147,7 +154,7 @@ impl Stopwatch {
 }
 
 /// A replay under way.
-pub(super) struct Replay {
+pub struct Replay {
     link: Link<KernelPort>,
     orders: OuchOrders,
     fills: Option<FillsWriter<Output>>,
@@ -155,14 +162,20 @@ pub(super) struct Replay {
     barriers: u64,
     heard: Instant,
     stop: Arc<AtomicBool>,
-    source: Box<dyn BufRead>,
-    bar: ProgressBar,
+}
+
+/// A line to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// It.
+    pub line: OrderLine,
+    /// What its order has executed by then, for a sender that knows; otherwise the replay waits until it is certain.
+    pub executed: Option<u32>,
 }
 
 impl Replay {
-    /// Opens the files, connects, logs in, and learns the next UserRefNum.
-    pub(super) fn open(args: &ReplayArgs, peer: SocketAddr) -> Result<Self, Failure> {
-        let (source, bar) = source(&args.orders)?;
+    /// Opens the file of fills, connects, logs in, and learns the next UserRefNum.
+    pub fn open(args: &ReplayArgs, peer: SocketAddr) -> Result<Self, Failure> {
         let fills = args.fills.as_deref().map(|path| {
             FillsWriter::new(Output::create(path)?).map_err(|error| Failure::io("write the fills", path, &error))
         });
@@ -184,7 +197,7 @@ impl Replay {
         let link = Link::open(port, &config).map_err(|error| link_failure(&error, &args.to))?;
         let orders = OuchOrders::new(args.symbol, args.tick_size, 1);
         let heard = Instant::now();
-        let mut replay = Self { link, orders, fills, watch: None, barriers: 0, heard, stop, source, bar };
+        let mut replay = Self { link, orders, fills, watch: None, barriers: 0, heard, stop };
         let next = replay.log_in(&args.to)?;
         replay.orders = OuchOrders::new(args.symbol, args.tick_size, next);
         if args.rate.is_some() {
@@ -221,14 +234,18 @@ impl Replay {
     }
 
     /// Sends every line and hears every answer.
-    pub(super) fn run(&mut self, args: &ReplayArgs) -> Result<Ran, Failure> {
-        let name = args.orders.display().to_string();
-        let source = std::mem::replace(&mut self.source, Box::new(io::empty()));
-        let reader = OrdersReader::new(name, source).map_err(csv_failure)?;
+    ///
+    /// # Errors
+    /// The first line that cannot be read, and a venue that does not answer.
+    pub fn run(
+        &mut self,
+        steps: impl Iterator<Item = Result<Step, Failure>>,
+        args: &ReplayArgs,
+    ) -> Result<Ran, Failure> {
         let begun = Instant::now();
         let start = self.link.now();
-        for (index, line) in reader.enumerate() {
-            let line = line.map_err(csv_failure)?;
+        for (index, step) in steps.enumerate() {
+            let step = step?;
             let due = args.rate.map(|rate| {
                 let offset = u128::from(index as u64) * 1_000_000_000 / u128::from(rate);
                 start + u64::try_from(offset).unwrap_or(u64::MAX - start)
@@ -236,7 +253,7 @@ impl Replay {
             if let Some(due) = due {
                 self.wait_until(due, &args.to)?;
             }
-            self.line(&line, due, &args.to)?;
+            self.line(&step, due, &args.to)?;
             self.check_stop()?;
         }
         self.barrier(&args.to)?;
@@ -247,19 +264,22 @@ impl Replay {
     }
 
     /// Completes the fills.
-    pub(super) fn finish(self) -> Result<(Counts, Vec<(ReasonCode, u64)>), Failure> {
+    pub fn finish(self) -> Result<(Counts, Vec<(ReasonCode, u64)>), Failure> {
         if let Some(fills) = self.fills {
             let written = fills.finish().map_err(|error| Failure::bad(format!("cannot write the fills: {error}")));
             written?.finish()?;
         }
-        self.bar.finish_and_clear();
         Ok((self.orders.counts(), self.orders.rejects()))
     }
 
     /// One line, sent or refused; may wait for answers first.
-    fn line(&mut self, line: &OrderLine, due: Option<u64>, to: &str) -> Result<(), Failure> {
+    fn line(&mut self, step: &Step, due: Option<u64>, to: &str) -> Result<(), Failure> {
         let (message, user_ref) = loop {
-            match self.orders.plan(line) {
+            let plan = match step.executed {
+                Some(executed) => self.orders.plan_knowing(&step.line, executed),
+                None => self.orders.plan(&step.line),
+            };
+            match plan {
                 Plan::Send { message, user_ref } => break (message, user_ref),
                 Plan::Refused(_) => return Ok(()),
                 Plan::Barrier => {
@@ -408,16 +428,22 @@ impl Replay {
     }
 }
 
-fn source(path: &Path) -> Result<(Box<dyn BufRead>, ProgressBar), Failure> {
-    if is_stdout(path) {
+/// The lines of a file of orders, with a bar over its bytes.
+pub(super) fn steps(
+    path: &Path,
+) -> Result<(impl Iterator<Item = Result<Step, Failure>> + use<>, ProgressBar), Failure> {
+    let (source, bar): (Box<dyn BufRead>, _) = if is_stdout(path) {
         let bar = progress::bytes_bar("sending", 0);
-        return Ok((Box::new(io::stdin().lock()), bar));
-    }
-    let file = File::open(path).map_err(|error| Failure::io("read", path, &error))?;
-    let bar = progress::bytes_bar("sending", file.metadata().map_or(0, |found| found.len()));
-    Ok((Box::new(bar.wrap_read(BufReader::with_capacity(1 << 16, file))), bar))
+        (Box::new(io::stdin().lock()), bar)
+    } else {
+        let file = File::open(path).map_err(|error| Failure::io("read", path, &error))?;
+        let bar = progress::bytes_bar("sending", file.metadata().map_or(0, |found| found.len()));
+        (Box::new(bar.wrap_read(BufReader::with_capacity(1 << 16, file))), bar)
+    };
+    let reader = OrdersReader::new(path.display().to_string(), source).map_err(csv_failure)?;
+    let steps = reader.map(|line| line.map(|line| Step { line, executed: None }).map_err(csv_failure));
+    Ok((steps, bar))
 }
-
 fn silence(to: &str, what: &str) -> Failure {
     Failure::bad(format!("the venue does not answer {what}"))
         .field("--to")
