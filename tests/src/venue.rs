@@ -11,6 +11,31 @@ use anyhow::{Context, Result, bail, ensure};
 /// How long a venue may take to come up, or to go down.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A second account and login, beside the example's: self-trade prevention is on, and the line's loss keeps its orders.
+const SECOND: &str = r#"
+[[account]]
+id = 3
+name = "second"
+owner = 7
+self_trade = "cancel-newest"
+restricted = []
+deposits = { USD = "1000000000.00", AAPL = "1000000" }
+[account.limits]
+max_order_qty = 999999
+max_notional = "10000000000.00"
+max_open_orders = 1048576
+collar_ticks = 0
+messages_per_second = 0
+duplicates_per_second = 0
+
+[[session]]
+id = 2
+username = "wire02"
+password = "wirebook"
+account = 3
+cancel_on_disconnect = false
+"#;
+
 /// The repository's top.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests stands in the repository").into()
@@ -82,7 +107,7 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// Writes a configuration made from the example file, with `edits` (text to replace, replacement), into `dir`, and
+    /// Writes a configuration made from the example file, with a second login `wire02` and with `edits` (text to replace, replacement), into `dir`, and
     /// starts a venue on it. Everything that the venue keeps goes under `dir`; the port is the system's choice.
     pub fn start(dir: &Path, edits: &[(&str, &str)]) -> Result<Self> {
         let config = dir.join("wirebook.toml");
@@ -93,6 +118,7 @@ impl Venue {
                 ensure!(text.contains(from), "the example configuration has no {from:?} to replace");
                 text = text.replace(from, to);
             }
+            text.push_str(SECOND);
             std::fs::write(&config, text)?;
         }
         Self::start_config(&config)

@@ -1,14 +1,14 @@
 //! `match` and `convert` on the committed samples, and what they say of bad input.
 
 use anyhow::{Context, Result, ensure};
-use wirebook_tests::{run, sample};
+use wirebook_tests::{repository, run};
 
 #[test]
 fn both_matchers_give_the_committed_fills() -> Result<()> {
     let dir = tempfile::tempdir()?;
     for matcher in ["software", "reference"] {
         let fills = dir.path().join(matcher);
-        let orders = sample("orders.csv");
+        let orders = repository().join("fpga-hls/tests/data/sample_orders.csv");
         run(&[
             "match".as_ref(),
             orders.as_os_str(),
@@ -20,8 +20,8 @@ fn both_matchers_give_the_committed_fills() -> Result<()> {
             fills.as_os_str(),
         ])?
         .exits(0)?;
-        let (found, wanted) = (std::fs::read(&fills)?, std::fs::read(sample("fills.csv"))?);
-        ensure!(found == wanted, "{matcher} gives other fills than tests/data/fills.csv");
+        let (found, wanted) = (std::fs::read(&fills)?, std::fs::read(repository().join("fpga-hls/tests/data/sample_fills.csv"))?);
+        ensure!(found == wanted, "{matcher} gives other fills than the committed ones");
     }
     Ok(())
 }
@@ -44,7 +44,7 @@ fn bad_input_names_file_line_field_and_exits_2() -> Result<()> {
 #[test]
 fn a_bad_configuration_names_file_line_field_and_exits_2() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let example = std::fs::read_to_string(wirebook_tests::repository().join("gateway/wirebook.example.toml"))?;
+    let example = std::fs::read_to_string(repository().join("gateway/wirebook.example.toml"))?;
     let config = dir.path().join("wirebook.toml");
     std::fs::write(&config, example.replace("listen = \"127.0.0.1:9001\"", "listen = \"nowhere\""))?;
     let line = std::fs::read_to_string(&config)?

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use wirebook_tests::{Venue, run, sample};
+use wirebook_tests::{Venue, repository, run, sample};
 
 fn replayed(orders: PathBuf, tick: &str, rate: Option<&str>) -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -37,7 +37,7 @@ fn replayed(orders: PathBuf, tick: &str, rate: Option<&str>) -> Result<()> {
         venue.log()
     );
     venue.stop()?;
-    run(&["journal".as_ref(), "verify".as_ref(), dir.path().join("data/journal").as_os_str()])?.exits(0)?;
+    run(&["journal".as_ref(), "verify".as_ref(), dir.path().join("wirebook-data/journal").as_os_str()])?.exits(0)?;
     Ok(())
 }
 
@@ -48,7 +48,7 @@ fn the_lobster_sample() -> Result<()> {
 
 #[test]
 fn the_committed_orders_at_a_rate() -> Result<()> {
-    replayed(sample("orders.csv"), "100", Some("2000"))
+    replayed(repository().join("fpga-hls/tests/data/sample_orders.csv"), "100", Some("2000"))
 }
 
 #[test]

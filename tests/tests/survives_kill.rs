@@ -109,10 +109,10 @@ fn once(streams: &[Vec<Message>]) -> Result<u64> {
     Ok(sides.len() as u64)
 }
 
-/// The whole stream of a user from its first message, up to the answer of a barrier.
-fn whole(address: &str, user: &str) -> Result<Vec<Message>> {
+/// The whole stream of a user, from its first message to `last`.
+fn whole(address: &str, user: &str, last: u64) -> Result<Vec<Message>> {
     let (mut client, _) = Client::session(address, user, "", 1)?;
-    let (messages, _) = client.barrier()?;
+    let messages = client.messages_to(last)?;
     client.logout()?;
     Ok(messages)
 }
@@ -154,8 +154,9 @@ fn rounds(dir: &Path, count: u64) -> Result<()> {
             let (mut client, session) = Client::session(&venue.address, USERS[index], &told.session, seen + 1)?;
             ensure!(session == told.session, "round {round}: session {} became {session}", told.session);
             let (rest, _) = client.barrier()?;
+            let last = client.next_sequence() - 1;
             client.logout()?;
-            let stream = whole(&venue.address, USERS[index])?;
+            let stream = whole(&venue.address, USERS[index], last)?;
             for (at, message) in told.messages.iter().chain(&rest).enumerate() {
                 ensure!(
                     stream.get(at) == Some(message),
@@ -179,7 +180,7 @@ fn rounds(dir: &Path, count: u64) -> Result<()> {
         );
         ensure!(!log.contains("ERROR"), "round {round}: the restarted venue said:\n{log}");
     }
-    run(&["journal".as_ref(), "verify".as_ref(), dir.join("data/journal").as_os_str()])?.exits(0)?;
+    run(&["journal".as_ref(), "verify".as_ref(), dir.join("wirebook-data/journal").as_os_str()])?.exits(0)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Log lines on standard error: time, level, what happened, with fields.
 
+use std::io::IsTerminal;
 use std::sync::Once;
 
 use tracing_subscriber::EnvFilter;
@@ -15,6 +16,12 @@ pub fn start(filter: &str) {
             .and_then(|text| EnvFilter::try_new(text).ok())
             .or_else(|| EnvFilter::try_new(filter).ok())
             .unwrap_or_else(|| EnvFilter::new("warn"));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+        let colours = std::io::stderr().is_terminal();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(colours)
+            .with_target(false)
+            .init();
     });
 }
