@@ -20,7 +20,8 @@ fn both_matchers_give_the_committed_fills() -> Result<()> {
             fills.as_os_str(),
         ])?
         .exits(0)?;
-        let (found, wanted) = (std::fs::read(&fills)?, std::fs::read(repository().join("fpga-hls/tests/data/sample_fills.csv"))?);
+        let (found, wanted) =
+            (std::fs::read(&fills)?, std::fs::read(repository().join("fpga-hls/tests/data/sample_fills.csv"))?);
         ensure!(found == wanted, "{matcher} gives other fills than the committed ones");
     }
     Ok(())

@@ -266,9 +266,10 @@ fn new_dir(path: &Path) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(path).map_err(|error| Failure::io("make the directory", path, &error))?;
     let mut entries = std::fs::read_dir(path).map_err(|error| Failure::io("read the directory", path, &error))?;
     if entries.next().is_some() {
-        return Err(Failure::bad("the directory is not empty").field("--dump").found(path.display()).next(
-            "name a new directory: a demo does not mix with what another left",
-        ));
+        return Err(Failure::bad("the directory is not empty")
+            .field("--dump")
+            .found(path.display())
+            .next("name a new directory: a demo does not mix with what another left"));
     }
     std::path::absolute(path).map_err(|error| Failure::io("find the directory", path, &error))
 }

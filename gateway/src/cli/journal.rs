@@ -231,15 +231,12 @@ fn parse_seq(text: &str) -> Result<u64, String> {
 }
 
 fn parse_kind(text: &str) -> Result<RecordKind, Failure> {
-    RecordKind::ALL
-        .into_iter()
-        .find(|kind| format!("{kind:?}").eq_ignore_ascii_case(text))
-        .ok_or_else(|| {
-            Failure::bad("no such kind of record")
-                .field("--kind")
-                .found(text)
-                .allowed("epoch, order, reject, session, registry, transfer, state, seal")
-        })
+    RecordKind::ALL.into_iter().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(text)).ok_or_else(|| {
+        Failure::bad("no such kind of record")
+            .field("--kind")
+            .found(text)
+            .allowed("epoch, order, reject, session, registry, transfer, state, seal")
+    })
 }
 
 /// Lower-case hexadecimal digits.

@@ -245,8 +245,10 @@ pub(super) fn belongs(
     if header.segment != segment {
         return foreign(format!("its header says segment {}", header.segment));
     }
-    if header.shard != expect.shard {
-        return foreign(format!("it is of shard {}, not {}", header.shard, expect.shard));
+    if let Some(shard) = expect.shard
+        && header.shard != shard
+    {
+        return foreign(format!("it is of shard {}, not {shard}", header.shard));
     }
     if expect.abi_hash.is_some_and(|abi| abi != header.abi_hash) {
         return foreign("its beats are defined otherwise (the ABI hash differs)".to_owned());

@@ -114,9 +114,15 @@ impl Booking {
                 taken += 1;
                 let event = Event::from_words(beat).ok_or(Fault::Garbage { seq, beat })?;
                 if event.seq != seq || event.index != due {
-                    return Err(Fault::OutOfOrder { wanted: seq, wanted_index: due, found: event.seq, index: event.index });
+                    return Err(Fault::OutOfOrder {
+                        wanted: seq,
+                        wanted_index: due,
+                        found: event.seq,
+                        index: event.index,
+                    });
                 }
-                let number = self.books.event(&event, &mut |_| {}).map_err(|fault| Fault::Contradiction { seq, fault })?;
+                let number =
+                    self.books.event(&event, &mut |_| {}).map_err(|fault| Fault::Contradiction { seq, fault })?;
                 self.publisher.event(&record, &event, number);
                 entry.event(&event);
                 due += 1;

@@ -78,7 +78,17 @@ impl<P: StreamPort> Links<P> {
     pub fn new(port: P, listener: ListenerId, users: Vec<User>, config: ServerConfig, session: SessionId) -> Self {
         let events = Vec::with_capacity(port.event_capacity());
         let presence = Presence::with_users(users.len());
-        Self { port, listener: Some(listener), events, links: Vec::new(), users, presence, config, session, deadline: 0 }
+        Self {
+            port,
+            listener: Some(listener),
+            events,
+            links: Vec::new(),
+            users,
+            presence,
+            config,
+            session,
+            deadline: 0,
+        }
     }
 
     /// The port.
@@ -246,7 +256,8 @@ impl<P: StreamPort> Links<P> {
         let mut used = 0;
         let mut more = true;
         for _ in 0..TURN_MESSAGES {
-            let Some(link) = self.links.get_mut(conn.index()).and_then(Option::as_mut).filter(|l| l.conn == conn) else {
+            let Some(link) = self.links.get_mut(conn.index()).and_then(Option::as_mut).filter(|l| l.conn == conn)
+            else {
                 return;
             };
             let received = link.server.receive(&self.port.received(conn)[used..], now);

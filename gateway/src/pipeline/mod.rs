@@ -19,8 +19,8 @@ mod control;
 mod links;
 mod matching;
 
-pub use booking::{Booking, Fault};
 pub use crate::config::Ack as AckPolicy;
+pub use booking::{Booking, Fault};
 pub use control::{Control, ControlQueue, Status};
 pub use links::{Links, User};
 pub use matching::Matching;
@@ -61,7 +61,9 @@ pub enum VenueError {
     #[error("fault of the venue, it stops: {0}")]
     Fault(#[from] Fault),
     /// The journal cannot write. Nothing that it had not made durable was acknowledged.
-    #[error("the journal failed, acks stopped at {durable:#018x}: {error}; make room or replace the disk, then start again")]
+    #[error(
+        "the journal failed, acks stopped at {durable:#018x}: {error}; make room or replace the disk, then start again"
+    )]
     Journal {
         /// Seq of the last durable record.
         durable: u64,
@@ -290,10 +292,8 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         self.links.stop_listening();
         self.sequencer.seal();
         self.dispatch()?;
-        let durable = self
-            .journal
-            .flush()
-            .map_err(|error| VenueError::Journal { durable: self.journal.durable(), error })?;
+        let durable =
+            self.journal.flush().map_err(|error| VenueError::Journal { durable: self.journal.durable(), error })?;
         self.settle_up()?;
         self.status.set_durable(durable);
         self.last_words();

@@ -122,8 +122,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     let direct = storage.direct();
     let expect = Expect { shard: Some(config.gateway.shard), abi_hash: Some(abi_hash()) };
     let mut replay = Replay::<T>::new(config.gateway.shard, config.gateway.max_live_orders, config.max_qty());
-    let recovered =
-        recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(Into::into))?;
+    let recovered = recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(Into::into))?;
     let clean = is_clean(&recovered, &replay);
 
     let mut journal_config = JournalConfig::new(config.gateway.shard, abi_hash());
@@ -167,7 +166,8 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
         None
     };
     let (feed, feed_end) = settle::feed()?;
-    let settle_config = SettleConfig { journal: config.journal.dir.clone(), shard: config.gateway.shard, expect, key, finality };
+    let settle_config =
+        SettleConfig { journal: config.journal.dir.clone(), shard: config.gateway.shard, expect, key, finality };
     let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
 
     let control = ControlQueue::new(waker);
@@ -300,11 +300,8 @@ fn for_each_record(
 }
 
 fn users(config: &Config) -> Vec<User> {
-    let login = |s: &crate::config::Session| User {
-        session: s.id,
-        username: s.username.clone(),
-        password: s.password.clone(),
-    };
+    let login =
+        |s: &crate::config::Session| User { session: s.id, username: s.username.clone(), password: s.password.clone() };
     config.sessions.iter().map(login).collect()
 }
 

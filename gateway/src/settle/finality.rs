@@ -67,7 +67,8 @@ mod engine {
 
     pub(super) fn start(dir: &Path, shard: u16, gateway: VerifyingKey) -> Result<Box<dyn Finality>, String> {
         let config = Config { dir: dir.into(), shard, gateway, timing: Timing::default() };
-        let handle = EmbeddedValidator::start(config, MachineExecutor::new(shard)).map_err(|error| error.to_string())?;
+        let handle =
+            EmbeddedValidator::start(config, MachineExecutor::new(shard)).map_err(|error| error.to_string())?;
         Ok(Box::new(Embedded(handle)))
     }
 

@@ -106,8 +106,7 @@ impl Settlement {
     /// # Errors
     /// When no thread can be started.
     pub fn start(config: SettleConfig, feed: FeedEnd, status: Arc<Status>) -> Result<Self, SettleError> {
-        let shared =
-            Arc::new(Shared { progress: Mutex::new(Progress::default()), until: AtomicU64::new(u64::MAX) });
+        let shared = Arc::new(Shared { progress: Mutex::new(Progress::default()), until: AtomicU64::new(u64::MAX) });
         let inner = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("settle".into())
@@ -266,7 +265,9 @@ impl Worker {
                         return Err(text.into());
                     }
                     // The validator's queue is bounded: let it drain while history is read.
-                    if self.offers.len() > 64 && let Err(error) = self.offer() {
+                    if self.offers.len() > 64
+                        && let Err(error) = self.offer()
+                    {
                         failure = Some(error);
                         return Err("the validator stopped".into());
                     }

@@ -51,16 +51,7 @@ impl Sealer {
     pub fn new(shard: u16, key: SigningKey) -> Self {
         let machine = Machine::new(shard);
         let previous_root = machine.root();
-        Self {
-            machine,
-            key,
-            shard,
-            run: Vec::new(),
-            first_seq: 0,
-            previous: GENESIS_DIGEST,
-            previous_root,
-            number: 0,
-        }
+        Self { machine, key, shard, run: Vec::new(), first_seq: 0, previous: GENESIS_DIGEST, previous_root, number: 0 }
     }
 
     /// Seq of the last record that it executed; 0 before the first.
