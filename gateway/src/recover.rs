@@ -44,14 +44,14 @@ struct Follow<'a> {
 }
 
 impl Sink for Follow<'_> {
-    fn admitted(&mut self, record: &Record<'_>) {
+    fn admitted(&mut self, record: &Record<'_>, _: &Books) {
         self.publisher.record(record);
         if self.replaying {
             self.entry.replay(record);
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, event: &Event, number: Option<u64>) {
+    fn event(&mut self, record: &Record<'_>, event: &Event, number: Option<u64>, _: &Books) {
         self.publisher.event(record, event, number);
         self.entry.event(event);
     }
@@ -114,11 +114,8 @@ impl<T: Twin> Replay<T> {
     }
 
     /// The parts, for the pipeline: books, book of orders, order entry, publisher.
-    ///
-    /// # Panics
-    /// Before the first epoch: there are no limits to make a book of.
     pub fn into_parts(self) -> (Books, T, Entry, Publisher) {
         let (books, twin) = self.machine.into_parts();
-        (books, twin.expect("an epoch is open"), self.entry, self.publisher)
+        (books, twin, self.entry, self.publisher)
     }
 }

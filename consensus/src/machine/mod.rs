@@ -36,12 +36,13 @@ pub use rates::{MAX_PPM, MAX_UNIT, Rates};
 pub use refusal::{Fault, Refusal};
 pub use registry::{AccountEntry, Day, InstrumentEntry, MAX_INSTRUMENTS, MAX_SESSIONS, RegistryBook};
 
-/// Takes what records bring about, step by step: recovery tells clients from it what the hot path would have told them.
+/// Takes what records bring about, step by step, with the books as they stand at each: recovery tells clients from it what
+/// the hot path would have told them.
 pub trait Sink {
     /// The record is admitted: what it reserves is reserved. Its events follow.
-    fn admitted(&mut self, _record: &Record<'_>) {}
+    fn admitted(&mut self, _record: &Record<'_>, _books: &Books) {}
     /// An event of the record; a fill comes with its match number.
-    fn event(&mut self, _record: &Record<'_>, _event: &Event, _match_number: Option<u64>) {}
+    fn event(&mut self, _record: &Record<'_>, _event: &Event, _match_number: Option<u64>, _books: &Books) {}
     /// Money that moved; an event's postings come just before it.
     fn posting(&mut self, _posting: &Posting) {}
 }
@@ -79,7 +80,7 @@ impl<T: Twin> Machine<T> {
             self.refresh();
         }
         let (books, chain) = (&mut self.books, &mut self.chain);
-        sink.admitted(record);
+        sink.admitted(record, books);
         let mut fault = None;
         let mut book = |event: Event| {
             if fault.is_some() {
@@ -88,7 +89,7 @@ impl<T: Twin> Machine<T> {
             match books.event(&event, &mut |posting| sink.posting(posting)) {
                 Ok(match_number) => {
                     chain.push(&event);
-                    sink.event(record, &event, match_number);
+                    sink.event(record, &event, match_number, books);
                 }
                 Err(found) => fault = Some(found),
             }

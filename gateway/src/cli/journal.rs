@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use wirebook_matcher::Software;
 use wirebook_matcher::abi::Event;
-use wirebook_settlement::machine::{Machine, Sink};
+use wirebook_settlement::machine::{Books, Machine, Sink};
 use wirebook_settlement::record::{Payload, Record, RecordKind, Seq};
 
 use super::failure::Failure;
@@ -126,7 +126,7 @@ fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 struct Count(u64);
 
 impl Sink for Count {
-    fn event(&mut self, _: &Record<'_>, _: &Event, _: Option<u64>) {
+    fn event(&mut self, _: &Record<'_>, _: &Event, _: Option<u64>, _: &Books) {
         self.0 += 1;
     }
 }
