@@ -36,7 +36,9 @@ Examples:
   wirebook demo
   wirebook demo --seed 7 --dump D
   wirebook match D/orders.csv --matcher reference --fills F && cmp F D/fills.csv     the same fills, from the plain matcher
-  wirebook journal verify D/journal                                                  the same root, from the journal alone")]
+  wirebook journal verify D/journal                                                  the same root, from the journal alone
+
+Exit codes: 0 done and right; 1 something was lost, differs or does not verify; 2 bad use or bad input.")]
 pub struct DemoArgs {
     /// How long the flow lasts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]

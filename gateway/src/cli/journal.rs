@@ -18,6 +18,12 @@ use crate::journal::{Dir, Expect, RecoverError, Recovered, recover};
 
 /// Look into a journal: verify it, or print its records
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wirebook journal verify data/journal
+  wirebook journal dump data/journal | less
+
+Exit codes: 0 all of it holds; 1 the journal is broken, and it is said where; 2 bad use, or no journal there.")]
 pub struct JournalArgs {
     #[command(subcommand)]
     command: JournalCommand,
@@ -199,8 +205,11 @@ fn dump(args: &DumpArgs) -> Result<(), Failure> {
     result.map(drop)
 }
 
+/// What is done with a record: its number, from 1, and its bytes.
+type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;
+
 /// Reads and verifies the files; hands over each record with its number.
-fn read(dir: &Path, visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), String>) -> Result<Recovered, Failure> {
+fn read(dir: &Path, visit: &mut Visit<'_>) -> Result<Recovered, Failure> {
     let is_journal = std::fs::read_dir(dir)
         .map_err(|error| Failure::io("read the journal", dir, &error))?
         .filter_map(Result::ok)

@@ -26,14 +26,14 @@ use tracing::{error, info};
 use wirebook_settlement::batch::{Batch, Digest32, SigningKey};
 use wirebook_settlement::record::Record;
 
-use crate::journal::{Dir, Expect, RecoverError, recover};
+use crate::journal::{Dir, Expect, RecoverError, read_range};
 use crate::pipeline::Status;
 
 /// How long the thread sleeps when there is nothing to do.
 const NAP: Duration = Duration::from_millis(1);
 
-/// Tries at reading a journal that is being written: a block in flight can look torn once.
-const READS: u32 = 20;
+/// Sealed batches that may wait while history is read.
+const OFFERS: usize = 64;
 
 /// How long a stopping gateway waits for its last batch to become final.
 const LAST_BATCH: Duration = Duration::from_secs(120);
@@ -253,38 +253,25 @@ impl Worker {
         if self.sealer.last_seq() >= durable {
             return Ok(());
         }
-        for attempt in 1..=READS {
-            let mut failure = None;
-            let mut dir = Dir::new(&self.journal);
-            let expect = Expect { shard: self.expect.shard, abi_hash: self.expect.abi_hash };
-            let read = recover(&mut dir, &expect, &mut |record| {
-                if record.seq > self.sealer.last_seq() && record.seq <= durable {
-                    if let Err(error) = self.execute(record.bytes) {
-                        let text = error.to_string();
-                        failure = Some(error);
-                        return Err(text.into());
-                    }
-                    // The validator's queue is bounded: let it drain while history is read.
-                    if self.offers.len() > 64
-                        && let Err(error) = self.offer()
-                    {
-                        failure = Some(error);
-                        return Err("the validator stopped".into());
-                    }
-                }
-                Ok(())
-            });
-            if let Some(error) = failure {
-                return Err(error);
-            }
-            match read {
-                Ok(_) if self.sealer.last_seq() >= durable => return Ok(()),
-                Err(error) if attempt == READS => return Err(error.into()),
-                // The newest block was in flight while it was read.
-                _ => std::thread::sleep(NAP),
-            }
+        let mut failure = None;
+        let mut dir = Dir::new(&self.journal);
+        let (expect, after) = (self.expect, self.sealer.last_seq());
+        let read = read_range(&mut dir, &expect, after, durable, &mut |record| {
+            // The validator's queue is bounded: let it drain while history is read.
+            let step = match self.execute(record.bytes) {
+                Ok(()) if self.offers.len() > OFFERS => self.offer().map(drop),
+                other => other,
+            };
+            step.map_err(|error| {
+                let text = error.to_string();
+                failure = Some(error);
+                text.into()
+            })
+        });
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(read?),
         }
-        Ok(())
     }
 
     fn offer(&mut self) -> Result<bool, SettleError> {
