@@ -233,7 +233,7 @@ impl Session {
 
     /// Even: a bid that rests, answered by Accepted. Odd: its cancel, answered by Canceled.
     fn trip(&mut self, at: u32) -> Result<()> {
-        if at % 2 == 0 {
+        if at.is_multiple_of(2) {
             self.reference += 1;
             let mut order = Vec::with_capacity(ORDER_BYTES);
             order.extend_from_slice(&[0, 48, b'U', b'O']);
