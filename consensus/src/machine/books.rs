@@ -130,9 +130,10 @@ impl Books {
         self.orders.get(slot as usize).filter(|order| order.leaves != 0)
     }
 
-    /// Every live order, by slot.
+    /// Every live order, by slot. Looks no further than the last of them: a host that takes low slots first pays for what is
+    /// live, not for all slots.
     pub fn orders(&self) -> impl Iterator<Item = (u32, &LiveOrder)> + '_ {
-        (0..).zip(&self.orders).filter(|(_, order)| order.leaves != 0)
+        (0..).zip(&self.orders).filter(|(_, order)| order.leaves != 0).take(self.live as usize)
     }
 
     /// Number of live orders.
