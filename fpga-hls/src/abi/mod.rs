@@ -30,13 +30,16 @@
 //! (a replace keeps its order's side) and ignored elsewhere. Fields that a kind does not name are ignored.
 
 mod beat;
+mod codes;
+mod command;
+mod event;
 mod limits;
 
-pub use beat::{Command, Event, EventKind, Kind, NO_SLOT, RING_BIT, Reason, SelfTrade, Side, TimeInForce, event_flags};
+pub use beat::{BEAT_BYTES, RING_BIT};
+pub use codes::{EventKind, Kind, Reason, SelfTrade, Side, TimeInForce, event_flags};
+pub use command::Command;
+pub use event::{Event, NO_SLOT};
 pub use limits::{Capabilities, Limits, LimitsError};
-
-/// Bytes of a beat.
-pub const BEAT_BYTES: usize = 32;
 
 /// Version of the ABI; a change of any meaning above changes it.
 pub const ABI_VERSION: u16 = 1;
