@@ -156,15 +156,11 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             let now = self.clock.now_ns();
             match self.turn(now) {
                 Ok(Turn::Worked) => self.idle.worked(),
+                // The port sleeps until a client, the journal's disk, or a request has something for it.
                 Ok(Turn::Idle) => {
-                    if self.journal.idle() {
-                        let links = &mut self.links;
-                        if let Some(parked) = self.idle.idle_with(|most| links.port().wait(most)) {
-                            parked?;
-                        }
-                    } else {
-                        // The disk answers within microseconds to milliseconds: let others run, but do not sleep.
-                        std::thread::yield_now();
+                    let links = &mut self.links;
+                    if let Some(parked) = self.idle.idle_with(|most| links.port().wait(most)) {
+                        parked?;
                     }
                 }
                 Ok(Turn::Stop) => return self.stop(),

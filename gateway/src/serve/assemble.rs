@@ -142,6 +142,9 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     let listener = port.listen(config.gateway.listen).map_err(listen)?;
     let address = port.local_addr(listener).unwrap_or(config.gateway.listen);
     let waker = port.waker();
+    if let Some(completions) = journal.wake_fd() {
+        port.watch(completions)?;
+    }
 
     // What this start has sequenced must be durable before anyone is told of it.
     let burst = sequencer.take();

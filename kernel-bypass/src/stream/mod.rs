@@ -273,6 +273,13 @@ pub trait StreamPort {
     /// The port itself has failed.
     fn wait(&mut self, timeout: Duration) -> Result<(), StreamError>;
 
+    /// Lets [`wait`](StreamPort::wait) end as well when this descriptor becomes readable, each time anew: an eventfd that tells
+    /// of a completion elsewhere, say. It stays the caller's; closing it ends the watch.
+    ///
+    /// # Errors
+    /// The descriptor is not one that can be waited for.
+    fn watch(&mut self, fd: std::os::fd::RawFd) -> Result<(), StreamError>;
+
     /// Wakes [`wait`](StreamPort::wait) from any thread.
     fn waker(&self) -> Waker;
 

@@ -160,6 +160,10 @@ impl<P: StreamPort> StreamPort for Faulty<P> {
     fn wait(&mut self, timeout: Duration) -> Result<(), StreamError> {
         self.port.wait(timeout)
     }
+    fn watch(&mut self, fd: std::os::fd::RawFd) -> Result<(), StreamError> {
+        self.port.watch(fd)
+    }
+
     fn waker(&self) -> Waker {
         self.port.waker()
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Every change of a stream socket, each told once.
 pub(super) const STREAM: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
-/// Something to accept, told once.
+/// Something to accept, or on a descriptor that is watched, told once.
 pub(super) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
 /// Something to read, told until it is read.
 pub(super) const LEVEL: u32 = libc::EPOLLIN as u32;

@@ -33,6 +33,8 @@ pub const MAX_LISTENERS: usize = 64;
 const EVENTS_PER_CONNECTION: usize = 5;
 /// Epoll's token of the waker; those of listeners and connections lie below.
 const WAKER_TOKEN: u64 = u64::MAX;
+/// Epoll's token of what the caller watches.
+const WATCH_TOKEN: u64 = u64::MAX - 1;
 /// A token whose low half is this plus the listener's number; connection numbers end below.
 const LISTENER_SLOT: u32 = 1 << 24;
 
@@ -315,6 +317,10 @@ impl StreamPort for KernelPort {
 
     fn wait(&mut self, timeout: Duration) -> Result<(), StreamError> {
         self.sleep(timeout)
+    }
+
+    fn watch(&mut self, fd: std::os::fd::RawFd) -> Result<(), StreamError> {
+        self.epoll.add(fd, epoll::LISTENER, WATCH_TOKEN).map_err(refused("watch a descriptor"))
     }
 
     fn waker(&self) -> Waker {

@@ -2,7 +2,7 @@
 
 use super::conn::{Received, State, reason};
 use super::epoll::Ready;
-use super::{KernelPort, LISTENER_SLOT, WAKER_TOKEN, refused};
+use super::{KernelPort, LISTENER_SLOT, WAKER_TOKEN, WATCH_TOKEN, refused};
 use crate::stream::{CloseReason, Event, StreamError};
 use std::io;
 use std::net::Shutdown;
@@ -65,6 +65,8 @@ impl KernelPort {
             let (slot, generation) = (ready.token as u32, (ready.token >> 32) as u32);
             if ready.token == WAKER_TOKEN {
                 self.sleeper.drain();
+            } else if ready.token == WATCH_TOKEN {
+                // It has ended the wait, which is all that it is for.
             } else if slot >= LISTENER_SLOT {
                 let number = (slot - LISTENER_SLOT) as usize;
                 if let Some(Some(listener)) = self.listeners.get_mut(number) {

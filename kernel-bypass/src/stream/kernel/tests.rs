@@ -152,3 +152,26 @@ fn a_limit_that_cannot_be_raised_is_an_error_that_says_so() {
     // A scenario that fails is seen to.
     assert!(!survives_in_its_own_process(|| std::panic::resume_unwind(Box::new(()))));
 }
+
+#[test]
+fn a_watched_descriptor_ends_a_wait_each_time_anew() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+    let mut port = KernelPort::new(&KernelConfig::default()).expect("a port");
+    let (watched, mut other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    port.watch(watched.as_raw_fd()).expect("it can be waited for");
+    let mut events = Vec::with_capacity(port.event_capacity());
+    for byte in 0..3 {
+        // Nobody reads it: that it is still readable from the last time must not end the next wait, and new bytes must.
+        port.poll(&mut events).expect("polled");
+        let writer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            other.write_all(&[byte]).expect("written");
+            other
+        });
+        let begun = std::time::Instant::now();
+        port.wait(Duration::from_secs(600)).expect("waited");
+        assert!(begun.elapsed() < Duration::from_secs(300), "the wait lasted until its timeout");
+        other = writer.join().expect("the writer");
+    }
+}
