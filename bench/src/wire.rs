@@ -202,6 +202,8 @@ impl Session {
         config.gateway.ack = policy;
         config.gateway.wait = wait;
         config.settlement.enabled = false;
+        // This client sends no heartbeats while the other cases run.
+        config.gateway.silence_timeout_ms = 3_600_000;
         let user = config.sessions.first().cloned().context("the example configuration has a login")?;
         let running = serve::start::<Software>(&config)?;
         let mut stream = TcpStream::connect(running.address)?;
