@@ -56,6 +56,8 @@ pub struct Client {
     next: u64,
     /// Whether the server ended the session, or closed.
     pub ended: bool,
+    /// Whether it said that the session is over (`Z`).
+    pub session_over: bool,
 }
 
 impl Client {
@@ -72,7 +74,7 @@ impl Client {
             }
         };
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::new(), next: 0, ended: false })
+        Ok(Self { stream, buffer: Vec::new(), next: 0, ended: false, session_over: false })
     }
 
     /// Sends a login request and waits for the answer. `sequence` 0 asks for the most recent.
@@ -138,7 +140,7 @@ impl Client {
                     return Ok(Some(Message { sequence, bytes }));
                 }
                 Some((b'Z', _)) => {
-                    self.ended = true;
+                    (self.ended, self.session_over) = (true, true);
                     return Ok(None);
                 }
                 Some((b'+' | b'H' | b'U', _)) => {}

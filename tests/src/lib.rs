@@ -4,10 +4,12 @@
 //! OUCH 5.0 from the bytes up. What the tests read from a venue is what any user would: its lines, its exit code, its port.
 
 mod client;
+mod operator;
 mod venue;
 
 pub use client::{Client, Login, Message, cancel, enter, query, replace};
-pub use venue::{Finished, Venue, binary, repository, run, sample};
+pub use operator::Operator;
+pub use venue::{Finished, Venue, binary, configure, repository, run, sample};
 
 /// How deep to test: `WIREBOOK_TEST_DEPTH=deep` asks for the long version.
 pub fn deep() -> bool {

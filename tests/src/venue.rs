@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 /// How long a venue may take to come up, or to go down.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// A second account and login, beside the example's: self-trade prevention is on, and the line's loss keeps its orders.
 const SECOND: &str = r#"
@@ -55,6 +55,22 @@ pub fn binary() -> PathBuf {
     let path = target.join("release/wirebook");
     assert!(path.exists(), "{} is not there: build it with `cargo build --release`", path.display());
     path
+}
+
+/// Writes `dir/wirebook.toml`: the example file with a port of the system's choice, `edits` (text to replace, replacement), a
+/// second account with its login `wire02`, and `more` at the end.
+pub fn configure(dir: &Path, edits: &[(&str, &str)], more: &str) -> Result<PathBuf> {
+    let example = repository().join("gateway/wirebook.example.toml");
+    let mut text = std::fs::read_to_string(&example).with_context(|| example.display().to_string())?;
+    for (from, to) in [("listen = \"127.0.0.1:9001\"", "listen = \"127.0.0.1:0\"")].iter().chain(edits) {
+        ensure!(text.contains(from), "the example configuration has no {from:?} to replace");
+        text = text.replace(from, to);
+    }
+    text.push_str(SECOND);
+    text.push_str(more);
+    let config = dir.join("wirebook.toml");
+    std::fs::write(&config, text)?;
+    Ok(config)
 }
 
 /// A command that ran to its end.
@@ -107,19 +123,12 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// Writes a configuration made from the example file, with a second login `wire02` and with `edits` (text to replace, replacement), into `dir`, and
-    /// starts a venue on it. Everything that the venue keeps goes under `dir`; the port is the system's choice.
+    /// Starts a venue on `dir/wirebook.toml`, which is made by [`configure`] if it is not there or `edits` are given. Everything
+    /// that the venue keeps goes under `dir`; the port is the system's choice.
     pub fn start(dir: &Path, edits: &[(&str, &str)]) -> Result<Self> {
         let config = dir.join("wirebook.toml");
         if !config.exists() || !edits.is_empty() {
-            let example = repository().join("gateway/wirebook.example.toml");
-            let mut text = std::fs::read_to_string(&example).with_context(|| example.display().to_string())?;
-            for (from, to) in [("listen = \"127.0.0.1:9001\"", "listen = \"127.0.0.1:0\"")].iter().chain(edits) {
-                ensure!(text.contains(from), "the example configuration has no {from:?} to replace");
-                text = text.replace(from, to);
-            }
-            text.push_str(SECOND);
-            std::fs::write(&config, text)?;
+            configure(dir, edits, "")?;
         }
         Self::start_config(&config)
     }
@@ -173,6 +182,22 @@ impl Venue {
         let deadline = Instant::now() + PATIENCE;
         while !self.lines.lock().expect("lines").iter().any(|line| line.contains(marker)) {
             ensure!(Instant::now() < deadline, "no line with {marker:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// How many lines have all of `markers`.
+    pub fn count(&self, markers: &[&str]) -> usize {
+        let lines = self.lines.lock().expect("lines");
+        lines.iter().filter(|line| markers.iter().all(|marker| line.contains(marker))).count()
+    }
+
+    /// Waits until `count` lines have all of `markers`.
+    pub fn wait_for_lines(&self, markers: &[&str], count: usize) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(markers) < count {
+            ensure!(Instant::now() < deadline, "not {count} lines with {markers:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(())
