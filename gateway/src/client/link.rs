@@ -7,7 +7,7 @@ use thiserror::Error;
 use wirebook_bypass::stream::{CloseReason, ConnId, Event, StreamError, StreamPort};
 
 use crate::session::soup::{Client, ClientConfig, ClientEnd, ClientInput, ClientPhase, LoginRequest};
-use crate::session::{Alpha, Sink};
+use crate::session::{Alpha, PortSink};
 
 /// How to log in.
 #[derive(Clone, Copy, Debug)]
@@ -114,22 +114,6 @@ pub struct Link<P: StreamPort> {
     over: Option<CloseReason>,
 }
 
-/// Where packets go: whole, or not at all.
-struct PortSink<'a, P> {
-    port: &'a mut P,
-    conn: ConnId,
-}
-
-impl<P: StreamPort> Sink for PortSink<'_, P> {
-    fn append(&mut self, head: &[u8], body: &[u8]) -> bool {
-        if self.port.send_room(self.conn) < head.len() + body.len() {
-            self.port.want_room(self.conn);
-            return false;
-        }
-        self.port.send_all(self.conn, head) && self.port.send_all(self.conn, body)
-    }
-}
-
 impl<P: StreamPort> Link<P> {
     /// Starts to connect and to log in; [`Link::turn`] tells when that has happened.
     ///
@@ -231,7 +215,7 @@ impl<P: StreamPort> Link<P> {
             self.port.close(self.conn);
         }
         if self.connected {
-            let mut sink = PortSink { port: &mut self.port, conn: self.conn };
+            let mut sink = PortSink::new(&mut self.port, self.conn);
             if let ClientPhase::Ended(end) = self.client.poll(now, &mut sink)
                 && end != ClientEnd::LoggedOut
             {
@@ -247,7 +231,7 @@ impl<P: StreamPort> Link<P> {
     /// Queues a message; the next turn sends it. `false`: not logged in, or no room now.
     pub fn send(&mut self, message: &[u8]) -> bool {
         let now = self.now();
-        self.client.send(message, now, &mut PortSink { port: &mut self.port, conn: self.conn })
+        self.client.send(message, now, &mut PortSink::new(&mut self.port, self.conn))
     }
 
     /// Hands what is queued to the transport.
@@ -261,7 +245,7 @@ impl<P: StreamPort> Link<P> {
     /// Logs out; the venue then closes, which a turn reports as [`ClientEnd::LoggedOut`]. `false`: no room now.
     pub fn logout(&mut self) -> bool {
         let now = self.now();
-        self.client.logout(now, &mut PortSink { port: &mut self.port, conn: self.conn })
+        self.client.logout(now, &mut PortSink::new(&mut self.port, self.conn))
     }
 
     /// Sleeps until something comes, or `timeout` is over.

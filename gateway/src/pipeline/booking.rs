@@ -61,6 +61,14 @@ pub enum Fault {
         /// The event's number.
         index: u32,
     },
+    /// The matcher answered although every record has its last event.
+    #[error("the matcher gave a beat after the last event of record {seq:#018x}: {beat:016x?}")]
+    Unasked {
+        /// The last record.
+        seq: u64,
+        /// The beat.
+        beat: [u64; 4],
+    },
     /// Neither stage can move although records wait.
     #[error("the pipeline stands still: {left} bytes of records wait, and the matcher neither takes nor gives")]
     Stalled {
@@ -138,12 +146,18 @@ impl Booking {
     }
 
     /// Whether every record of a burst of `length` bytes is booked; if so, the next step begins the next burst.
-    pub fn finish(&mut self, length: usize) -> bool {
-        let done = self.at == length && self.due.is_none();
-        if done {
-            self.at = 0;
+    ///
+    /// # Errors
+    /// When events are left although nothing is open.
+    pub fn finish(&mut self, length: usize) -> Result<bool, Fault> {
+        if self.at < length || self.due.is_some() {
+            return Ok(false);
         }
-        done
+        if let Some(beat) = self.events.pop() {
+            return Err(Fault::Unasked { seq: self.booked, beat });
+        }
+        self.at = 0;
+        Ok(true)
     }
 
     /// Bytes of the burst not yet booked.

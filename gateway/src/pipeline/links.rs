@@ -11,7 +11,7 @@ use wirebook_settlement::record::Act;
 use crate::entry::{Entry, Verdict};
 use crate::publish::Streams;
 use crate::sequencer::Sequencer;
-use crate::session::Sink;
+use crate::session::PortSink;
 use crate::session::soup::{
     EndReason, History, Input, LoginRequest, NoHistory, Phase, Presence, Server, ServerConfig, SessionId,
     credentials_match,
@@ -40,6 +40,16 @@ struct Link {
     parted: bool,
     /// Whether it has something to say or to check now.
     due: bool,
+    /// Whether whole messages may wait in the port's buffer for the next turn.
+    unread: bool,
+    /// Whether the peer says no more: the link ends with what is unread.
+    half: bool,
+}
+
+impl Link {
+    fn ended(&self) -> bool {
+        matches!(self.server.phase(), Phase::Ended(_))
+    }
 }
 
 /// Every connection.
@@ -52,25 +62,12 @@ pub struct Links<P: StreamPort> {
     presence: Presence,
     config: ServerConfig,
     session: SessionId,
+    /// Whether the day is over: whoever logs in is sent what he missed, and the end.
+    over: bool,
+    /// Whether the next day waits to be opened: nobody logs in.
+    held: bool,
     /// The earliest time at which some link has timed work.
     deadline: u64,
-}
-
-/// What a link writes into: whole packets or nothing.
-struct PortSink<'a, P> {
-    port: &'a mut P,
-    conn: ConnId,
-}
-
-impl<P: StreamPort> Sink for PortSink<'_, P> {
-    fn append(&mut self, head: &[u8], body: &[u8]) -> bool {
-        if self.port.send_room(self.conn) < head.len() + body.len() {
-            return false;
-        }
-        let taken = self.port.send(self.conn, head) + self.port.send(self.conn, body);
-        debug_assert_eq!(taken, head.len() + body.len(), "the port promised the room");
-        true
-    }
 }
 
 impl<P: StreamPort> Links<P> {
@@ -87,6 +84,8 @@ impl<P: StreamPort> Links<P> {
             presence,
             config,
             session,
+            over: false,
+            held: false,
             deadline: 0,
         }
     }
@@ -119,7 +118,7 @@ impl<P: StreamPort> Links<P> {
                 Event::Accepted { conn, .. } => self.accepted(conn, now),
                 Event::Readable { conn } => self.read(conn, now, entry, sequencer, streams),
                 Event::Writable { conn } => self.mark(conn),
-                Event::PeerClosed { conn } => self.end(conn, EndReason::Disconnected, now, entry, sequencer),
+                Event::PeerClosed { conn } => self.half_closed(conn, now, entry, sequencer),
                 Event::Closed { conn, reason } => self.closed(conn, reason, now, entry, sequencer),
                 Event::Connected { .. } => {}
             }
@@ -144,37 +143,22 @@ impl<P: StreamPort> Links<P> {
                 continue;
             }
             let conn = link.conn;
-            let mut sink = PortSink { port: &mut self.port, conn };
+            let mut sink = PortSink::new(&mut self.port, conn);
             let phase = match link.user {
                 Some(user) => link.server.poll(now, &streams.history(self.users[user].session), &mut sink),
                 None => link.server.poll(now, &NoHistory, &mut sink),
             };
-            // A full connection stays due: it goes on when its peer has read.
-            link.due = match link.user {
-                Some(user) => link.server.next_sequence() <= streams.history(self.users[user].session).released(),
-                None => false,
-            };
+            // What found no room goes on when the port says that there is some.
+            link.due = false;
+            self.deadline = self.deadline.min(link.server.next_deadline());
             match phase {
                 Phase::Ended(reason) => {
                     self.part(index, reason, now, entry, sequencer);
                     self.port.close(conn);
                 }
-                Phase::Closing(reason) => {
-                    self.part(index, reason, now, entry, sequencer);
-                    if let Some(link) = &mut self.links[index] {
-                        link.due = true;
-                    }
-                }
-                Phase::AwaitingLogin | Phase::Replaying | Phase::Active => {
-                    self.deadline = self.deadline.min(link.server.next_deadline());
-                }
+                Phase::Closing(reason) => self.part(index, reason, now, entry, sequencer),
+                Phase::AwaitingLogin | Phase::Replaying | Phase::Active => {}
             }
-        }
-        if !timed {
-            return;
-        }
-        for link in self.links.iter().flatten() {
-            self.deadline = self.deadline.min(link.server.next_deadline());
         }
     }
 
@@ -191,17 +175,26 @@ impl<P: StreamPort> Links<P> {
         self.deadline
     }
 
-    /// A new day's session: everyone who is connected is told that the old one is over.
+    /// The day is over: everyone is sent what the venue has generated, as it is released, and is then told so.
     pub fn end_session(&mut self, now: u64) {
+        self.over = true;
         for link in self.links.iter_mut().flatten() {
             link.server.end_session(now);
             link.due = true;
         }
     }
 
-    /// Logins are for this session from now on.
+    /// Whether somebody has not been told yet that the day is over. Nobody logs in from now on: the next day is to be opened.
+    /// A client that does not read is dropped in time, so this ends.
+    pub fn leaving(&mut self) -> bool {
+        self.held = self.over;
+        self.over && self.links.iter().flatten().any(|link| link.user.is_some() && !link.ended())
+    }
+
+    /// A new day: logins are for this session from now on.
     pub fn set_session(&mut self, session: SessionId) {
         self.session = session;
+        (self.over, self.held) = (false, false);
     }
 
     /// No more connections; those there are end once they have been sent what is released.
@@ -221,11 +214,36 @@ impl<P: StreamPort> Links<P> {
         }
     }
 
+    /// For a venue that stops: moves what is queued and lets go who is gone, and listens to nobody.
+    ///
+    /// # Errors
+    /// When the port itself fails.
+    pub fn drain(&mut self) -> Result<(), StreamError> {
+        let mut events = std::mem::take(&mut self.events);
+        self.port.poll(&mut events)?;
+        for event in &events {
+            match *event {
+                Event::Accepted { conn, .. } => self.port.abort(conn),
+                Event::Writable { conn } => self.mark(conn),
+                Event::PeerClosed { conn } => {
+                    if let Some(link) = self.at(conn) {
+                        link.server.end(EndReason::Disconnected);
+                        self.port.close(conn);
+                    }
+                }
+                Event::Closed { conn, .. } if self.at(conn).is_some() => self.links[conn.index()] = None,
+                Event::Closed { .. } | Event::Readable { .. } | Event::Connected { .. } => {}
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
     /// Whether some logged-in client has not been sent everything that is released, or some byte waits in the port.
     pub fn behind(&self, streams: &Streams) -> bool {
         self.links.iter().flatten().any(|link| {
             self.port.unsent(link.conn) > 0
-                || link.user.is_some_and(|user| {
+                || link.user.filter(|_| !link.ended()).is_some_and(|user| {
                     link.server.next_sequence() <= streams.history(self.users[user].session).released()
                 })
         })
@@ -249,7 +267,8 @@ impl<P: StreamPort> Links<P> {
         let server = Server::new(self.config, now);
         self.deadline = self.deadline.min(server.next_deadline());
         debug!(connection = index, peer = ?self.port.peer_addr(conn), "connected");
-        self.links[index] = Some(Link { conn, server, user: None, parted: false, due: false });
+        self.links[index] =
+            Some(Link { conn, server, user: None, parted: false, due: false, unread: false, half: false });
     }
 
     fn read(&mut self, conn: ConnId, now: u64, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
@@ -292,6 +311,11 @@ impl<P: StreamPort> Links<P> {
         if more {
             self.port.rearm(conn);
         }
+        let Some(link) = self.at(conn) else { return };
+        link.unread = more;
+        if link.half && !more {
+            self.end(conn, EndReason::Disconnected, now, entry, sequencer);
+        }
     }
 
     fn login(
@@ -312,12 +336,19 @@ impl<P: StreamPort> Links<P> {
             link.server.reject(now);
             return;
         };
+        if self.held {
+            link.server.end(EndReason::EndOfSession);
+            return;
+        }
         let User { session: number, username, .. } = &self.users[user];
         match link.server.accept(request, session, &streams.history(*number), now) {
             Err(reason) => info!(user = %username, %reason, "login refused"),
             Ok(first) => {
                 info!(user = %username, connection = conn.index(), from = first, "logged in");
                 link.user = Some(user);
+                if self.over {
+                    link.server.end_session(now);
+                }
                 entry.login(*number, now, sequencer);
                 if let Some(old) = self.presence.enter(user, key(conn)) {
                     self.supersede(old);
@@ -335,18 +366,28 @@ impl<P: StreamPort> Links<P> {
         }
     }
 
+    /// The peer sends no more. What it has sent counts, so that a link with more than a turn's messages ends with the last.
+    fn half_closed(&mut self, conn: ConnId, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
+        match self.at(conn) {
+            Some(link) if link.unread => link.half = true,
+            Some(_) => self.end(conn, EndReason::Disconnected, now, entry, sequencer),
+            None => {}
+        }
+    }
+
+    /// Ends a link; the first reason is the one that counts: a logout is no disconnect because the peer closes right after it.
     fn end(&mut self, conn: ConnId, reason: EndReason, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
         let Some(link) = self.at(conn) else { return };
         link.server.end(reason);
+        let Phase::Ended(reason) = link.server.phase() else { unreachable!("it was ended here") };
         self.part(conn.index(), reason, now, entry, sequencer);
         self.port.close(conn);
     }
 
     fn closed(&mut self, conn: ConnId, why: CloseReason, now: u64, entry: &mut Entry, sequencer: &mut Sequencer) {
         debug!(connection = conn.index(), reason = ?why, "closed");
-        if let Some(link) = self.at(conn) {
-            link.server.end(EndReason::Disconnected);
-            self.part(conn.index(), EndReason::Disconnected, now, entry, sequencer);
+        if self.at(conn).is_some() {
+            self.end(conn, EndReason::Disconnected, now, entry, sequencer);
             self.links[conn.index()] = None;
         }
     }

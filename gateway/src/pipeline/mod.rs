@@ -26,6 +26,7 @@ pub use links::{Links, User};
 pub use matching::Matching;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tracing::{error, info, warn};
@@ -53,6 +54,12 @@ const JOURNAL_RESERVE: usize = 256 << 10;
 
 /// How long a stopping venue tries to send what it still has, in turns of a millisecond.
 const LAST_TURNS: u32 = 2_000;
+
+/// How long it then waits for its clients to close, in such turns.
+const GOODBYE_TURNS: u32 = 200;
+
+/// The longest that such a turn waits.
+const LAST_TURN: Duration = Duration::from_millis(1);
 
 /// Why a venue ended.
 #[derive(Debug, Error)]
@@ -119,6 +126,8 @@ pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
     clock: UtcClock,
     idle: Idle,
     watermark: u64,
+    /// The opening of a day that waits for the last day's clients to be gone.
+    opening: Option<Control>,
 }
 
 impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
@@ -144,6 +153,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             status: parts.status,
             idle: Idle::new(parts.wait),
             watermark: 0,
+            opening: None,
         }
     }
 
@@ -154,16 +164,20 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     pub fn run(&mut self) -> Result<(), VenueError> {
         loop {
             let now = self.clock.now_ns();
-            match self.turn(now) {
-                Ok(Turn::Worked) => self.idle.worked(),
-                // The port sleeps until a client, the journal's disk, or a request has something for it.
-                Ok(Turn::Idle) => {
-                    let links = &mut self.links;
-                    if let Some(parked) = self.idle.idle_with(|most| links.port().wait(most)) {
-                        parked?;
-                    }
+            let rested = match self.turn(now) {
+                Ok(Turn::Worked) => {
+                    self.idle.worked();
+                    Ok(())
                 }
-                Ok(Turn::Stop) => return self.stop(),
+                Ok(Turn::Idle) => self.rest(),
+                Ok(Turn::Stop) => match self.stop() {
+                    Ok(()) => return Ok(()),
+                    failed => failed,
+                },
+                Err(failure) => Err(failure),
+            };
+            match rested {
+                Ok(()) => {}
                 Err(failure) => {
                     error!("{failure}");
                     self.last_words();
@@ -173,16 +187,28 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
+    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it.
+    fn rest(&mut self) -> Result<(), VenueError> {
+        let links = &mut self.links;
+        self.idle.idle_with(|most| links.port().wait(most)).transpose()?;
+        Ok(())
+    }
+
     fn turn(&mut self, now: u64) -> Result<Turn, VenueError> {
         let mut worked = false;
         if self.journal.room() >= JOURNAL_RESERVE {
             let streams = self.booking.publisher().streams();
             worked |= self.links.listen(now, &mut self.entry, &mut self.sequencer, streams)?;
-            while let Some(control) = self.control.pop() {
-                if matches!(control, Control::Stop) {
-                    return Ok(Turn::Stop);
+            while let Some(control) = self.opening.take().or_else(|| self.control.pop()) {
+                match control {
+                    Control::Stop => return Ok(Turn::Stop),
+                    // The streams begin anew with the day: those who are still to be sent the last one's end come first.
+                    Control::Day(DayPhase::Open) if self.links.leaving() => {
+                        self.opening = Some(control);
+                        break;
+                    }
+                    asked => self.act(asked, now)?,
                 }
-                self.act(control, now)?;
                 worked = true;
             }
             self.entry.timer(now, &mut self.sequencer);
@@ -193,7 +219,9 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         let streams = self.booking.publisher().streams();
         self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
         self.links.flush()?;
-        Ok(if worked || news { Turn::Worked } else { Turn::Idle })
+        // Who ended while being spoken to has left records.
+        let left = !self.sequencer.is_empty();
+        Ok(if worked || news || left { Turn::Worked } else { Turn::Idle })
     }
 
     /// Everything sequenced goes to the journal and to settlement, through the matcher, and into the books.
@@ -203,7 +231,6 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
         let burst = self.sequencer.take();
         append(&mut self.journal, burst)?;
-        poll(&mut self.journal)?;
         self.feed.push(burst);
         let mut fed = 0;
         loop {
@@ -219,7 +246,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             }
             moved += self.matching.step();
             moved += self.booking.step(burst, &mut self.entry)?;
-            if self.booking.finish(burst.len()) {
+            if self.booking.finish(burst.len())? {
                 self.status.set_booked(self.booking.booked());
                 return Ok(true);
             }
@@ -285,7 +312,6 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     /// Stops in good order.
     fn stop(&mut self) -> Result<(), VenueError> {
         info!("stopping: no more orders are taken");
-        self.links.stop_listening();
         self.sequencer.seal();
         self.dispatch()?;
         let durable =
@@ -298,24 +324,37 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
 
     /// Sends what is released, within a bound, and lets everyone go.
     fn last_words(&mut self) {
-        for turn in 0..LAST_TURNS {
-            let now = self.clock.now_ns();
-            let streams = self.booking.publisher().streams();
-            if turn > 0 && !self.links.behind(streams) {
-                break;
-            }
-            self.links.speak(now, true, &mut self.entry, &mut self.sequencer, streams);
-            if self.links.flush().is_err() || self.links.port().wait(std::time::Duration::from_millis(1)).is_err() {
-                break;
-            }
-        }
-        self.links.shut();
-        let now = self.clock.now_ns();
-        let streams = self.booking.publisher().streams();
-        self.links.speak(now, true, &mut self.entry, &mut self.sequencer, streams);
-        if let Err(error) = self.links.flush() {
+        if let Err(error) = self.part_with_all() {
             warn!(%error, "while saying goodbye");
         }
+    }
+
+    fn part_with_all(&mut self) -> Result<(), StreamError> {
+        self.links.stop_listening();
+        for turn in 0..LAST_TURNS {
+            if turn > 0 && !self.links.behind(self.booking.publisher().streams()) {
+                break;
+            }
+            self.last_turn(true)?;
+        }
+        self.links.shut();
+        // A socket that is dropped with bytes unread takes back what its peer has not read yet: wait for the peers to close.
+        for _ in 0..GOODBYE_TURNS {
+            self.last_turn(false)?;
+            if self.links.open() == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn last_turn(&mut self, news: bool) -> Result<(), StreamError> {
+        let now = self.clock.now_ns();
+        self.links.drain()?;
+        let streams = self.booking.publisher().streams();
+        self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
+        self.links.flush()?;
+        self.links.port().wait(LAST_TURN)
     }
 
     /// Who has what.
@@ -324,6 +363,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Worked,
     Idle,
@@ -338,21 +378,20 @@ fn beat(record: &Record<'_>) -> Command {
     }
 }
 
+/// Gives a burst to the journal, and the journal to the disk.
 fn append<S: Storage>(journal: &mut Journal<S>, burst: &[u8]) -> Result<(), VenueError> {
     let mut at = 0;
-    while at < burst.len() {
-        let (record, length) = Record::decode(&burst[at..]).map_err(|error| Fault::Record { at, error })?;
-        match journal.append(&burst[at..at + length], record.header.seq) {
-            Ok(()) => at += length,
-            // A burst larger than the reserve (a mass cancel): the disk sets the pace.
-            Err(JournalError::Full) => {
-                poll(journal)?;
-                std::thread::yield_now();
-            }
-            Err(error) => return Err(VenueError::Journal { durable: journal.durable(), error }),
+    loop {
+        at += journal
+            .append_burst(&burst[at..])
+            .map_err(|error| VenueError::Journal { durable: journal.durable(), error })?;
+        poll(journal)?;
+        if at == burst.len() {
+            return Ok(());
         }
+        // A burst larger than the reserve (a mass cancel): the disk sets the pace.
+        std::thread::yield_now();
     }
-    Ok(())
 }
 
 fn poll<S: Storage>(journal: &mut Journal<S>) -> Result<u64, VenueError> {
@@ -367,3 +406,6 @@ pub fn session_id(name: [u8; 10]) -> SessionId {
     let text = std::str::from_utf8(&name).expect("digits");
     SessionId::new(text.trim()).expect("ten digits")
 }
+
+#[cfg(test)]
+mod tests;

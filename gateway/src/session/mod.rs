@@ -11,7 +11,9 @@
 mod alpha;
 mod buffer;
 pub mod ouch;
+mod port;
 pub mod soup;
 
 pub use alpha::Alpha;
 pub use buffer::{Buffer, Sink};
+pub use port::PortSink;

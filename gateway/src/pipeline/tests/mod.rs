@@ -1,0 +1,4 @@
+//! The stages together: what leaves when, what stops the venue, and who is served.
+
+mod acks;
+mod rig;
