@@ -30,7 +30,7 @@ use crate::record::Record;
 
 pub use books::{Books, MAX_SLOTS, SealRun};
 pub use chain::EventChain;
-pub use image::{ArchivedMachineImage, ImageError, MachineImage};
+pub use image::{ArchivedMachineImage, IMAGE_VERSION, ImageError, MachineImage};
 pub use orders::LiveOrder;
 pub use rates::{MAX_PPM, MAX_UNIT, Rates};
 pub use refusal::{Fault, Refusal};

@@ -56,6 +56,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let started = &running.started;
     info!(
         records = started.records,
+        applied = started.applied,
+        snapshot = %started.snapshot,
         tail = %started.tail,
         epoch = started.epoch,
         session = %started.session,

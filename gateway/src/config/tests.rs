@@ -80,7 +80,7 @@ fn wrong_values_name_line_field_found_and_allowed() {
         ("cores = []", "cores = [0, 0, 0]", "gateway.cores", "two"),
         ("cores = []", "cores = [100000]", "gateway.cores[0]", "0"),
         ("max_connections = 1024", "max_connections = 0", "gateway.max_connections", "1 to 65536"),
-        ("segment_mib = 64", "segment_mib = 0", "journal.segment_mib", "1 to 65536"),
+        ("segment_mib = 64", "segment_mib = 0", "journal.segment_mib", "1 to 256"),
         ("segment_mib = 64", "segment_mib = 1", "journal.block_kib", "up to 512"),
         ("seal_every_records = 8192", "seal_every_records = 0", "settlement.seal_every_records", "1 to"),
         ("filter = \"info\"", "filter = \"wirebook=loud\"", "log.filter", "error, warn"),

@@ -22,6 +22,11 @@ impl Entry {
         self.heard >= self.made
     }
 
+    /// Seq of the last record that it made or replayed.
+    pub fn last_seq(&self) -> u64 {
+        self.made
+    }
+
     /// Everything, for a snapshot that ends with the last record; `None` while something is in flight.
     pub fn image(&self) -> Option<Vec<u8>> {
         if !self.idle() {

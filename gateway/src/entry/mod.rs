@@ -195,7 +195,7 @@ impl Entry {
 
     /// The first part in which two differ; what only says how far a search had come is left out.
     #[cfg(test)]
-    fn difference(&self, other: &Self) -> Option<String> {
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
         let parts = [
             ("sessions", self.sessions == other.sessions),
             ("numbers", self.last_refs == other.last_refs),

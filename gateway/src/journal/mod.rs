@@ -44,6 +44,6 @@ pub use recovered::{LastWrite, RecoverError, Recovered, SegmentInfo, Tail, Visit
 pub use segment::SegmentHeader;
 pub use sim::{SimDisk, SimStorage};
 pub use sim_disk::{Crash, Faults, Seeded};
-pub use snapshot::{Newest, Snapshot, SnapshotError, SnapshotMeta, newest_good, write_snapshot};
+pub use snapshot::{Chosen, Newest, Snapshot, SnapshotError, SnapshotMeta, choose, newest_good, write_snapshot};
 pub use storage::{Dir, Media, Storage, StorageError};
 pub use writer::Journal;

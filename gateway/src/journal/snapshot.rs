@@ -69,6 +69,14 @@ pub enum SnapshotError {
         /// What differs.
         what: String,
     },
+    /// Whole, but whoever reads the payload cannot use it.
+    #[error("{file} is not used: {what}. An older snapshot and the journal replace it")]
+    Unusable {
+        /// The file.
+        file: String,
+        /// Why not.
+        what: String,
+    },
     /// More bytes than a snapshot may hold, or none are to be kept.
     #[error("snapshot: {0}")]
     Use(&'static str),
@@ -123,6 +131,15 @@ impl Snapshot {
     }
 }
 
+/// The newest snapshot that can be used, and what was passed over.
+#[derive(Debug)]
+pub struct Chosen<T> {
+    /// The snapshot, and what was made of it.
+    pub snapshot: Option<(Snapshot, T)>,
+    /// What was newer and is damaged, foreign or of no use: tell the operator.
+    pub skipped: Vec<SnapshotError>,
+}
+
 /// The newest good snapshot, and the files passed over because they are not good.
 #[derive(Debug)]
 pub struct Newest {
@@ -169,7 +186,8 @@ pub fn write_snapshot(dir: &Path, meta: &SnapshotMeta, payload: &[u8], keep: usi
         let _ = fs::remove_file(&unfinished);
         return Err(io_error("write", &path)(source));
     }
-    for (_, old) in list(dir)?.into_iter().rev().skip(keep) {
+    // The one just written stays even where a stranger's seq is higher.
+    for (_, old) in list(dir)?.into_iter().rev().skip(keep).filter(|(_, old)| *old != path) {
         fs::remove_file(&old).map_err(io_error("remove the old", &old))?;
     }
     Ok(path)
@@ -177,17 +195,31 @@ pub fn write_snapshot(dir: &Path, meta: &SnapshotMeta, payload: &[u8], keep: usi
 
 /// Chooses the newest snapshot that verifies. A directory that does not exist holds none.
 pub fn newest_good(dir: &Path, expect: &Expect) -> Result<Newest, SnapshotError> {
-    let mut newest = Newest { snapshot: None, skipped: Vec::new() };
+    let Chosen { snapshot, skipped } = choose(dir, expect, &mut |_| Ok(()))?;
+    Ok(Newest { snapshot: snapshot.map(|(snapshot, ())| snapshot), skipped })
+}
+
+/// Chooses the newest snapshot that verifies and of which `read` makes something. A directory that does not exist holds none.
+pub fn choose<T>(
+    dir: &Path,
+    expect: &Expect,
+    read: &mut dyn FnMut(&Snapshot) -> Result<T, String>,
+) -> Result<Chosen<T>, SnapshotError> {
+    let mut chosen = Chosen { snapshot: None, skipped: Vec::new() };
     for (_, path) in list(dir)?.into_iter().rev() {
-        match Snapshot::open(&path, expect) {
-            Ok(snapshot) => {
-                newest.snapshot = Some(snapshot);
+        let opened = Snapshot::open(&path, expect).and_then(|snapshot| match read(&snapshot) {
+            Ok(made) => Ok((snapshot, made)),
+            Err(what) => Err(SnapshotError::Unusable { file: path.display().to_string(), what }),
+        });
+        match opened {
+            Ok(opened) => {
+                chosen.snapshot = Some(opened);
                 break;
             }
-            Err(error) => newest.skipped.push(error),
+            Err(error) => chosen.skipped.push(error),
         }
     }
-    Ok(newest)
+    Ok(chosen)
 }
 
 /// The snapshots of a directory, oldest first.

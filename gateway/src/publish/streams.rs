@@ -138,6 +138,11 @@ impl Streams {
         self.bytes
     }
 
+    /// The last watermark.
+    pub fn released_seq(&self) -> u64 {
+        self.released_seq
+    }
+
     /// Entries that wait for the watermark.
     pub fn unreleased(&self) -> usize {
         self.queue.len()

@@ -18,14 +18,13 @@ use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, Registry, State}
 use crate::config::Config;
 use crate::day;
 use crate::journal::{
-    DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, RecoverError, Recovered, StorageError,
-    Tail, recover,
+    DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, Recovered, StorageError, Tail,
 };
 use crate::pipeline::{AckPolicy, ControlQueue, Links, Parts, Status, User, Venue, session_id};
-use crate::recover::{Replay, ReplayError};
+use crate::recover::{Replay, ReplayError, ResumeError, Sizes, resume};
 use crate::sequencer::{Opening, SealPolicy, Sequencer};
 use crate::session::soup::ServerConfig;
-use crate::settle::{self, KeyError, SettleConfig, SettleError, Settlement};
+use crate::settle::{self, KeyError, SettleConfig, SettleError, Settlement, SnapshotPlan};
 
 /// Bytes that a burst's buffer holds without growing.
 const BURST_BYTES: usize = 1 << 20;
@@ -44,9 +43,9 @@ pub enum StartError {
     /// The journal's storage cannot be opened.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The journal does not verify.
+    /// The journal does not verify, or contradicts the snapshot.
     #[error(transparent)]
-    Recover(#[from] RecoverError),
+    Resume(#[from] ResumeError),
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -90,8 +89,12 @@ pub enum StartError {
 /// What start-up found and did.
 #[derive(Clone, Debug, Default)]
 pub struct Started {
-    /// Records replayed.
+    /// Records in the journal.
     pub records: u64,
+    /// Records applied: all, or those behind the snapshot.
+    pub applied: u64,
+    /// The snapshot's file; empty: there is none.
+    pub snapshot: String,
     /// What became of the journal's tail.
     pub tail: String,
     /// Epoch that this start opened.
@@ -121,12 +124,15 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     let mut storage = DirectStorage::open(&config.journal.dir, DirectOptions::default())?;
     let direct = storage.direct();
     let expect = Expect { shard: Some(config.gateway.shard), abi_hash: Some(abi_hash()) };
-    let mut replay = Replay::<T>::new(config.gateway.shard, config.gateway.max_live_orders, config.max_qty());
-    let recovered = recover(&mut storage, &expect, &mut |record| replay.record(record.bytes).map_err(Into::into))?;
+    let sizes = Sizes { shard: config.gateway.shard, slots: config.gateway.max_live_orders, max_qty: config.max_qty() };
+    let resumed = resume::<T, _>(&mut storage, &config.journal.dir, &expect, sizes)?;
+    let (mut replay, recovered) = (resumed.replay, resumed.recovered);
+    let base = resumed.snapshot.map(|(snapshot, sealed)| (snapshot, sealed.number));
     let clean = is_clean(&recovered, &replay);
 
     let mut journal_config = JournalConfig::new(config.gateway.shard, abi_hash());
     journal_config.segment_len = config.journal.segment_bytes;
+    journal_config.max_block = config.journal.block_bytes as usize;
     let mut journal = Journal::start(storage, journal_config, &recovered)?;
     let mut sequencer = open_epoch(config, &journal, &recovered, &replay, clean);
     let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
@@ -154,11 +160,13 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     let status = Arc::new(Status::new(durable));
     let started = Started {
         records: recovered.records,
+        applied: resumed.applied,
+        snapshot: base.as_ref().map(|(snapshot, _)| snapshot.path().display().to_string()).unwrap_or_default(),
         tail: recovered.tail.to_string(),
         epoch: journal.epoch(),
         session: String::from_utf8_lossy(&session).into_owned(),
         direct,
-        warnings: Vec::new(),
+        warnings: resumed.warnings,
     };
 
     let key = settle::signing_key(&config.gateway.data_dir.join("gateway.key"))?;
@@ -169,8 +177,14 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
         None
     };
     let (feed, feed_end) = settle::feed()?;
+    let snapshots = SnapshotPlan {
+        dir: config.journal.dir.clone(),
+        every_batches: config.settlement.snapshot_every_batches,
+        kept: config.journal.snapshots_kept as usize,
+        newest: base.as_ref().map_or(0, |(snapshot, _)| snapshot.meta().seq),
+    };
     let settle_config =
-        SettleConfig { journal: config.journal.dir.clone(), shard: config.gateway.shard, expect, key, finality };
+        SettleConfig { journal: config.journal.dir.clone(), sizes, expect, key, finality, base, snapshots };
     let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
 
     let control = ControlQueue::new(waker);

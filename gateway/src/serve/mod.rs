@@ -5,6 +5,8 @@
 //! ends them in the order in which they feed one another, so that everything acknowledged is final before it returns.
 
 mod assemble;
+#[cfg(test)]
+mod tests;
 
 pub use assemble::{StartError, Started};
 

@@ -2,17 +2,22 @@
 //!
 //! A thread of its own takes records from a [`Feed`], executes those that are durable, and offers each sealed batch to the
 //! validator. It can be late, be stopped and be started again at any time: what it needs is in the journal, and what the
-//! validator has finalized it does not offer again. It never holds up an ack.
+//! validator has finalized it does not offer again. It never holds up an ack. Being a whole replica, it also writes the
+//! venue's snapshots, and after a restart begins with one itself.
 
 mod feed;
 mod finality;
 mod key;
 mod sealer;
+mod snapshots;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use feed::{Feed, FeedEnd, feed};
 pub use finality::{Final, Finality, validator};
 pub use key::{KeyError, signing_key};
 pub use sealer::{SealError, Sealer};
+pub use snapshots::{MAX_STREAM_BYTES, SnapshotPlan};
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,12 +27,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tracing::{error, info};
+use tracing::{error, info, warn};
+use wirebook_matcher::Software;
 use wirebook_settlement::batch::{Batch, Digest32, SigningKey};
 use wirebook_settlement::record::Record;
 
-use crate::journal::{Dir, Expect, RecoverError, read_range};
+use crate::journal::{Dir, Expect, RecoverError, Snapshot, read_range};
 use crate::pipeline::Status;
+use crate::recover::{Replay, ReplayError, Sizes, VenueImageError};
+use snapshots::Keeper;
 
 /// How long the thread sleeps when there is nothing to do.
 const NAP: Duration = Duration::from_millis(1);
@@ -44,6 +52,9 @@ pub enum SettleError {
     /// The replica could not follow.
     #[error("the gateway's replica stopped: {0}")]
     Seal(#[from] SealError),
+    /// The snapshot that the venue began with does not open a second time.
+    #[error("the snapshot that the venue began with: {0}")]
+    Snapshot(#[from] VenueImageError),
     /// The journal could not be read.
     #[error("the journal cannot be read for settlement: {0}")]
     Journal(#[from] RecoverError),
@@ -78,14 +89,18 @@ pub struct Progress {
 pub struct SettleConfig {
     /// The journal's directory.
     pub journal: PathBuf,
-    /// The shard.
-    pub shard: u16,
+    /// The shard, and what its matcher holds.
+    pub sizes: Sizes,
     /// What the journal must be of.
     pub expect: Expect,
     /// The gateway's key.
     pub key: SigningKey,
     /// Who makes batches final; `None`: they are sealed, and no more.
     pub finality: Option<Box<dyn Finality>>,
+    /// What the venue began with, and the number of its last batch; `None`: the journal's first record.
+    pub base: Option<(Snapshot, u64)>,
+    /// When snapshots are written.
+    pub snapshots: SnapshotPlan,
 }
 
 struct Shared {
@@ -101,7 +116,8 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Starts the thread. It begins by reading the journal from its start up to what `status` says is durable.
+    /// Starts the thread. It begins by reading the journal, from the snapshot if the validator has that batch, else from its
+    /// start, up to what `status` says is durable.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -111,7 +127,7 @@ impl Settlement {
         let thread = std::thread::Builder::new()
             .name("settle".into())
             .spawn(move || {
-                let result = Worker::new(config, feed, status, inner).run();
+                let result = Worker::new(config, feed, status, inner).and_then(Worker::run);
                 if let Err(failure) = &result {
                     error!("settlement stopped, trading goes on: {failure}");
                 }
@@ -149,6 +165,7 @@ impl Watch {
 
 struct Worker {
     sealer: Sealer,
+    keeper: Keeper,
     journal: PathBuf,
     expect: Expect,
     finality: Option<Box<dyn Finality>>,
@@ -162,19 +179,26 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(config: SettleConfig, feed: FeedEnd, status: Arc<Status>, shared: Arc<Shared>) -> Self {
-        let sealer = Sealer::new(config.shard, config.key);
-        Self {
-            sealer,
-            journal: config.journal,
-            expect: config.expect,
-            finality: config.finality,
-            feed,
-            status,
-            shared,
-            waiting: Vec::new(),
-            offers: VecDeque::new(),
-        }
+    fn new(config: SettleConfig, feed: FeedEnd, status: Arc<Status>, shared: Arc<Shared>) -> Result<Self, SettleError> {
+        let SettleConfig { journal, sizes, expect, key, finality, base, snapshots } = config;
+        let height = finality.as_ref().map(|finality| finality.finalized().height);
+        let sealer = match base {
+            Some((_, batch)) if height.is_some_and(|height| height < batch) => {
+                let height = height.unwrap_or(0);
+                warn!(
+                    "the snapshot ends with batch {batch}, the validator with {height}: settlement reads the whole journal"
+                );
+                Sealer::new(sizes, key)
+            }
+            Some((snapshot, _)) => {
+                let (replay, sealed) = Replay::<Software>::from_image(snapshot.payload(), sizes)?;
+                Sealer::resume(replay, sealed, sizes.shard, key)
+            }
+            None => Sealer::new(sizes, key),
+        };
+        let keeper = Keeper::new(snapshots, &journal, expect, sizes.shard, sealer.number());
+        let (waiting, offers) = (Vec::new(), VecDeque::new());
+        Ok(Self { sealer, keeper, journal, expect, finality, feed, status, shared, waiting, offers })
     }
 
     fn run(mut self) -> Result<Progress, SettleError> {
@@ -205,6 +229,7 @@ impl Worker {
         }
         worked |= self.execute_waiting(durable)?;
         worked |= self.offer()?;
+        worked |= self.keeper.write_final(self.finalized());
         self.publish();
         Ok(worked)
     }
@@ -214,7 +239,8 @@ impl Worker {
         let waiting = std::mem::take(&mut self.waiting);
         let mut at = 0;
         while at < waiting.len() {
-            let (record, length) = Record::decode(&waiting[at..]).map_err(SealError::from)?;
+            let (record, length) =
+                Record::decode(&waiting[at..]).map_err(ReplayError::from).map_err(SealError::from)?;
             let seq = record.header.seq;
             if seq > durable {
                 break;
@@ -238,12 +264,18 @@ impl Worker {
         Ok(at > 0)
     }
 
+    /// The height of the last final batch; `None` without a validator.
+    fn finalized(&self) -> Option<u64> {
+        self.finality.as_ref().map(|finality| finality.finalized().height)
+    }
+
     fn execute(&mut self, record: &[u8]) -> Result<(), SettleError> {
         if let Some(batch) = self.sealer.record(record)? {
-            let settled = self.finality.as_ref().map_or(0, |finality| finality.finalized().height);
-            if self.finality.is_some() && batch.number() > settled {
+            if self.finalized().is_some_and(|settled| batch.number() > settled) {
                 self.offers.push_back(batch);
             }
+            self.keeper.sealed(&self.sealer);
+            self.keeper.write_final(self.finalized());
         }
         Ok(())
     }
@@ -304,7 +336,7 @@ impl Worker {
     fn end(mut self) -> Result<Progress, SettleError> {
         let number = self.sealer.number();
         let deadline = Instant::now() + LAST_BATCH;
-        while self.finality.as_ref().is_some_and(|finality| finality.finalized().height < number) {
+        while self.finalized().is_some_and(|height| height < number) {
             self.offer()?;
             self.publish();
             if Instant::now() >= deadline {
@@ -312,6 +344,7 @@ impl Worker {
             }
             std::thread::sleep(NAP);
         }
+        self.keeper.end(&self.sealer, self.finalized());
         let progress = self.publish();
         if let Some(finality) = self.finality.take() {
             finality.shutdown().map_err(SettleError::Validator)?;

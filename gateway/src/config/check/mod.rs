@@ -84,9 +84,9 @@ pub(super) fn check(raw: RawConfig, base: &FilePath) -> Result<Config, Wrong> {
     let sessions = owners::sessions(&raw, &accounts)?;
     let journal = Journal {
         dir: gateway.data_dir.join(text(&Path::top("journal").key("dir"), &raw.journal.dir)?),
-        segment_bytes: u64::from(within(&Path::top("journal").key("segment_mib"), raw.journal.segment_mib, 1, 65_536)?)
+        segment_bytes: u64::from(within(&Path::top("journal").key("segment_mib"), raw.journal.segment_mib, 1, 256)?)
             << 20,
-        block_bytes: within(&Path::top("journal").key("block_kib"), raw.journal.block_kib, 64, 65_536)? << 10,
+        block_bytes: within(&Path::top("journal").key("block_kib"), raw.journal.block_kib, 64, 1_024)? << 10,
         snapshots_kept: within(&Path::top("journal").key("snapshots_kept"), raw.journal.snapshots_kept, 1, 1_000)?,
     };
     if u64::from(journal.block_bytes) * 2 > journal.segment_bytes {
@@ -94,7 +94,7 @@ pub(super) fn check(raw: RawConfig, base: &FilePath) -> Result<Config, Wrong> {
             Path::top("journal").key("block_kib"),
             "a group commit must fit a segment twice",
             raw.journal.block_kib,
-            format!("up to {}, half of segment_mib", (journal.segment_bytes >> 11).min(65_536)),
+            format!("up to {}, half of segment_mib", (journal.segment_bytes >> 11).min(1_024)),
         ));
     }
     let top = Path::top("settlement");

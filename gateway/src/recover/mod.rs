@@ -3,6 +3,16 @@
 //! Everything that a venue knows is a function of its records, so recovery is one pass: each record goes through the
 //! machine, and what comes of it goes to order entry and to the publisher, in the order of the hot path. The same pass
 //! takes the records that a start adds (epoch, changes of the configuration, a day's opening).
+//!
+//! A snapshot ([`image`](VENUE_IMAGE_VERSION)) shortens the pass: [`resume`] begins with the newest good one.
+
+mod image;
+mod resume;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use image::{Sealed, VENUE_IMAGE_VERSION, VenueImageError};
+pub use resume::{ResumeError, Resumed, resume};
 
 use wirebook_matcher::Twin;
 use wirebook_matcher::abi::Event;
@@ -11,6 +21,17 @@ use wirebook_settlement::record::{Record, RecordError};
 
 use crate::entry::Entry;
 use crate::publish::Publisher;
+
+/// What a state is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// The shard.
+    pub shard: u16,
+    /// Slots of the matcher.
+    pub slots: u32,
+    /// The most lots of an order.
+    pub max_qty: u32,
+}
 
 /// Machine, order entry and publisher, kept in step.
 pub struct Replay<T: Twin> {
@@ -59,15 +80,16 @@ impl Sink for Follow<'_> {
 
 impl<T: Twin> Replay<T> {
     /// The state before the first record.
-    pub fn new(shard: u16, slots: u32, max_qty: u32) -> Self {
+    pub fn new(sizes: Sizes) -> Self {
+        let Sizes { shard, slots, max_qty } = sizes;
         Self { machine: Machine::new(shard), entry: Entry::new(slots, max_qty), publisher: Publisher::new(slots) }
     }
 
-    /// Applies a journaled record, given as its bytes.
+    /// Applies a journaled record, given as its bytes, and answers it.
     ///
     /// # Errors
     /// When it does not decode or does not apply.
-    pub fn record(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
+    pub fn record<'a>(&mut self, bytes: &'a [u8]) -> Result<Record<'a>, ReplayError> {
         self.apply(bytes, true)
     }
 
@@ -85,12 +107,18 @@ impl<T: Twin> Replay<T> {
         Ok(())
     }
 
-    fn apply(&mut self, bytes: &[u8], replaying: bool) -> Result<(), ReplayError> {
+    /// Lets messages of records up to this one, which is durable, go out.
+    pub fn release(&mut self, seq: u64) {
+        self.publisher.release(seq);
+    }
+
+    fn apply<'a>(&mut self, bytes: &'a [u8], replaying: bool) -> Result<Record<'a>, ReplayError> {
         let (record, _) = Record::decode(bytes)?;
         let mut follow = Follow { entry: &mut self.entry, publisher: &mut self.publisher, replaying };
         self.machine
             .apply(&record, &mut follow)
-            .map_err(|refusal| ReplayError::Refused { seq: record.header.seq, refusal })
+            .map_err(|refusal| ReplayError::Refused { seq: record.header.seq, refusal })?;
+        Ok(record)
     }
 
     /// The machine.

@@ -1,0 +1,46 @@
+//! A venue that is started and stopped, from the example's configuration.
+
+use std::path::Path;
+
+use wirebook_matcher::Software;
+
+use super::*;
+use crate::config::EXAMPLE;
+use crate::journal::{Dir, Expect};
+use crate::recover::{Sizes, resume};
+
+/// Without a validator: this is about the venue's own state.
+fn config(dir: &Path) -> Config {
+    let mut text = EXAMPLE.to_owned();
+    for (from, to) in [
+        ("listen = \"127.0.0.1:9001\"", "listen = \"127.0.0.1:0\""),
+        ("max_live_orders = 1048576", "max_live_orders = 4096"),
+        ("max_open_orders = 1048576", "max_open_orders = 4096"),
+        ("segment_mib = 64", "segment_mib = 4"),
+        ("enabled = true", "enabled = false"),
+    ] {
+        text = text.replacen(from, to, 1);
+    }
+    Config::parse("test", &text, dir).expect("the example")
+}
+
+#[test]
+fn a_restart_begins_with_the_snapshot_of_the_clean_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = config(dir.path());
+    let first = start::<Software>(&config).expect("a first start");
+    assert_eq!((first.started.records, first.started.snapshot.as_str()), (0, ""));
+    let first = first.stop().expect("a clean end");
+    let again = start::<Software>(&config).expect("a second start");
+    assert!(again.started.records > 0 && again.started.snapshot.ends_with(".wbs"), "{:?}", again.started);
+    assert_eq!((again.started.applied, again.started.warnings.len()), (0, 0), "the snapshot has everything");
+    let again = again.stop().expect("a clean end");
+    assert!(again.progress.sealed > first.progress.sealed);
+    let Config { gateway, journal, .. } = &config;
+    let sizes = Sizes { shard: gateway.shard, slots: gateway.max_live_orders, max_qty: config.max_qty() };
+    let expect = Expect { shard: Some(gateway.shard), abi_hash: None };
+    let whole = resume::<Software, _>(&mut Dir::new(&journal.dir), &dir.path().join("none"), &expect, sizes);
+    let whole = whole.expect("a sound journal");
+    assert_eq!(whole.applied, whole.recovered.records);
+    assert_eq!(whole.replay.machine().root(), again.root(), "as if every record had been applied");
+}
