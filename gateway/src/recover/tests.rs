@@ -61,7 +61,7 @@ pub(crate) fn seals(flow: &[u8]) -> Vec<u64> {
 pub(crate) fn write_journal(dir: &Path, flow: &[u8]) {
     let mut storage = DirectStorage::open(dir, DirectOptions::default()).expect("a directory");
     let empty = recover(&mut storage, &expect(), &mut |_| Ok(())).expect("an empty journal");
-    let config = JournalConfig { segment_len: 1 << 20, max_block: 64 << 10, ..JournalConfig::new(0, abi_hash()) };
+    let config = JournalConfig { segment_len: 128 << 10, max_block: 64 << 10, ..JournalConfig::new(0, abi_hash()) };
     let mut journal = Journal::start(storage, config, &empty).expect("a journal");
     for (record, bytes) in each(flow) {
         loop {
@@ -119,7 +119,7 @@ fn journal_with_snapshots(seed: u64, steps: usize, every: u32, kept: usize) -> (
 #[test]
 fn every_snapshot_leads_to_the_same_state_as_the_first_record() {
     for seed in 1..=6 {
-        let (dir, flow) = journal_with_snapshots(seed, 1_500, 5, 1_000);
+        let (dir, flow) = journal_with_snapshots(seed, 1_500, 2, 1_000);
         let plain = from_genesis(dir.path());
         let files = snapshots(dir.path());
         assert!(files.len() > 3, "seed {seed}: {} snapshots", files.len());
@@ -211,7 +211,7 @@ fn damaged_bytes_of_an_image_are_never_a_panic() {
 
 #[test]
 fn a_damaged_snapshot_gives_way_to_an_older_one_and_is_named() {
-    let (dir, _) = journal_with_snapshots(3, 1_500, 6, 3);
+    let (dir, _) = journal_with_snapshots(3, 1_500, 2, 3);
     let plain = from_genesis(dir.path());
     let files = snapshots(dir.path());
     assert_eq!(files.len(), 3, "as many as are kept");
@@ -250,7 +250,7 @@ fn a_snapshot_that_contradicts_the_journal_stops_the_start() {
 #[test]
 fn a_journal_whose_front_is_gone_needs_a_snapshot_that_reaches_it() {
     let dir = tempfile::tempdir().expect("a directory");
-    let flow = flow(5, 12_000);
+    let flow = flow(5, 4_000);
     write_journal(dir.path(), &flow);
     executed(dir.path(), last_seq(share(&flow, 90)), None, plan(dir.path(), 10, 1), None);
     let plain = from_genesis(dir.path());

@@ -86,16 +86,18 @@ fn a_restart_settles_on_from_the_snapshot_or_from_the_start_if_the_validator_has
     let seals = seals(&flow);
     assert!(seals.len() > 12);
     let (half, first) = settled(dir.path(), seals[9] + 3, 0, None);
-    assert_eq!((half.sealed, first.len(), snapshots(dir.path()).len()), (10, 10, 2));
-    let number = base(dir.path()).expect("a snapshot").1;
-    assert_eq!(number, 8, "the last multiple of four: the end was in the middle of a batch");
+    assert_eq!((half.sealed, first.len(), snapshots(dir.path()).len()), (10, 10, 1));
+    // One image waits at a time, and history is executed faster than it becomes final.
+    assert_eq!(base(dir.path()).expect("a snapshot").1, 4);
 
     // The validator has ten: what the snapshot has is not executed again, what is final is not offered again.
     let (on, more) = settled(dir.path(), last, 10, base(dir.path()));
     assert_eq!((on.sealed as usize, more.len()), (seals.len(), seals.len() - 10));
     // The validator has none of it: everything is offered, and it is the same.
     fs::remove_file(snapshots(dir.path()).pop().expect("the newest")).expect("removed");
-    let (again, all) = settled(dir.path(), last, 0, base(dir.path()));
+    let older = base(dir.path());
+    assert!(older.as_ref().is_some_and(|(_, batch)| *batch > 4), "two are kept");
+    let (again, all) = settled(dir.path(), last, 0, older);
     assert_eq!((again.sealed, again.sealed_root), (on.sealed, on.sealed_root));
     let bytes = |batches: &[Batch]| batches.iter().map(|batch| batch.as_bytes().to_vec()).collect::<Vec<_>>();
     assert_eq!(bytes(&all), bytes(&[first, more].concat()));
