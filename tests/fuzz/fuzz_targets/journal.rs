@@ -12,7 +12,7 @@ use wirebook::journal::storage::{FileEntry, Media, StorageError};
 use wirebook::journal::{BlockHeader, Expect, RecoverError, SegmentHeader, check_bytes, recover};
 
 const SHARD: u16 = 1;
-const EXPECT: Expect = Expect { shard: SHARD, abi_hash: None };
+const EXPECT: Expect = Expect { shard: Some(SHARD), abi_hash: None };
 /// The length of every built segment: a header and fifteen pages.
 const LENGTH: usize = 16 * ALIGN;
 /// How many records have been read when the planted panic strikes.
