@@ -108,8 +108,15 @@ fn a_lost_line_cancels_where_that_is_asked_for() -> Result<()> {
     verifies(dir.path())
 }
 
-/// The whole blocks of the first segment: offset and length of each.
-fn blocks(dir: &Path) -> Result<(PathBuf, Vec<u8>, Vec<(usize, usize)>)> {
+/// The first segment of a journal.
+struct Segment {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Offset and length of each whole block.
+    blocks: Vec<(usize, usize)>,
+}
+
+fn segment(dir: &Path) -> Result<Segment> {
     let path = dir.join("wirebook-data/journal/0000000001.wbj");
     let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
     let (mut at, mut found) = (4096, Vec::new());
@@ -120,7 +127,7 @@ fn blocks(dir: &Path) -> Result<(PathBuf, Vec<u8>, Vec<(usize, usize)>)> {
         at += length;
     }
     ensure!(found.len() >= 6, "only {} blocks", found.len());
-    Ok((path, bytes, found))
+    Ok(Segment { path, bytes, blocks: found })
 }
 
 /// A venue that took some orders one by one and was killed; what its client was told.
@@ -139,7 +146,7 @@ fn killed(dir: &Path) -> Result<Vec<Message>> {
 fn a_byte_that_changed_in_the_middle_stops_the_start() -> Result<()> {
     let dir = tempfile::tempdir()?;
     killed(dir.path())?;
-    let (path, good, blocks) = blocks(dir.path())?;
+    let Segment { path, bytes: good, blocks } = segment(dir.path())?;
     for (at, within) in [(blocks[0].0, 300), (blocks[blocks.len() / 2].0, 200), (blocks[blocks.len() - 2].0, 60)] {
         let mut bytes = good.clone();
         bytes[at + within] ^= 0x20;
@@ -164,7 +171,7 @@ fn a_torn_tail_is_cut_and_said() -> Result<()> {
     for garbage in [0u8, 0xA5] {
         let dir = tempfile::tempdir()?;
         let told = killed(dir.path())?;
-        let (path, mut bytes, blocks) = blocks(dir.path())?;
+        let Segment { path, mut bytes, blocks } = segment(dir.path())?;
         let &(at, length) = blocks.last().context("a block")?;
         // The first bytes of the write came to the disk, the others did not.
         bytes[at + 100..at + length].fill(garbage);
