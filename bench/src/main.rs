@@ -3,6 +3,8 @@
 //! Machines are shared and noisy, so a figure alone says little: each case runs interleaved with its floor, round by round,
 //! and what is to be quoted is the ratio.
 
+mod floors;
+mod journal;
 mod report;
 mod wire;
 
@@ -24,12 +26,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Floors(floors::FloorsArgs),
+    Journal(journal::JournalArgs),
     Wire(wire::WireArgs),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
+        Command::Floors(args) => floors::run(args),
+        Command::Journal(args) => journal::run(args),
         Command::Wire(args) => wire::run(args),
     };
     match result.and_then(|results| results.tell(cli.json.as_deref())) {

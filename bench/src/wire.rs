@@ -5,27 +5,18 @@
 //! `journaled`, waits for the disk: its floor is then the echo and a raw write and fdatasync of one block, added.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::net::TcpStream;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use wirebook::config::{Ack, Config, EXAMPLE};
 use wirebook::serve;
-use wirebook_bypass::cpu::{Idle, WaitStrategy};
+use wirebook_bypass::cpu::WaitStrategy;
 use wirebook_matcher::Software;
 
+use crate::floors::{Echo, ORDER_BYTES, disk, round_trips};
 use crate::report::{Case, Results, Rounds, histogram};
-
-/// Bytes of a SoupBinTCP packet with an Enter Order, and with an Accepted.
-const ORDER_BYTES: usize = 50;
-const REPORT_BYTES: usize = 67;
-/// Bytes of a block on disk.
-const BLOCK: usize = 4096;
 
 /// Order to report over loopback TCP, beside a raw echo
 #[derive(Clone, Debug, Args)]
@@ -48,8 +39,7 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     results.config.insert("wait", args.wait.to_string());
     results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
 
-    let echo_stop = Arc::new(AtomicBool::new(false));
-    let (mut echo, server) = echo_server(Arc::clone(&echo_stop), args.wait)?;
+    let mut echo = Echo::start(args.wait)?;
     let matched = Session::open(Ack::Matched, args.wait)?;
     let journaled = Session::open(Ack::Journaled, args.wait)?;
     let mut sessions = [matched, journaled];
@@ -57,11 +47,8 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     let mut trips: [Rounds; 2] = [Vec::new(), Vec::new()];
     let disk_samples = (args.samples / 10).max(20);
     for round in 0..=args.rounds {
-        let echoed = round_trips(args.samples, |at| {
-            echo.write_all(&[at as u8; ORDER_BYTES])?;
-            read_exactly(&mut echo, REPORT_BYTES)
-        })?;
-        let synced = disk_floor(disk_samples)?;
+        let echoed = round_trips(args.samples, |at| echo.trip(at))?;
+        let synced = disk(disk_samples)?;
         let mut of_sessions = Vec::new();
         for session in &mut sessions {
             let samples = if session.policy == Ack::Journaled { disk_samples } else { args.samples };
@@ -76,9 +63,7 @@ pub fn run(args: &WireArgs) -> Result<Results> {
             }
         }
     }
-    echo_stop.store(true, Ordering::Relaxed);
-    drop(echo);
-    server.join().map_err(|_| anyhow::anyhow!("the echo server panicked"))?;
+    echo.stop()?;
     for session in sessions {
         session.close()?;
     }
@@ -90,17 +75,6 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     Ok(results)
 }
 
-/// Times `trip` so many times, one after another.
-fn round_trips(samples: u32, mut trip: impl FnMut(u32) -> Result<()>) -> Result<Histogram<u64>> {
-    let mut histogram = histogram();
-    for at in 0..samples {
-        let begun = Instant::now();
-        trip(at)?;
-        histogram.saturating_record(begun.elapsed().as_nanos() as u64);
-    }
-    Ok(histogram)
-}
-
 /// The sum of two distributions, quantile by quantile: what two waits take one after the other.
 fn sum_of(first: &Histogram<u64>, second: &Histogram<u64>) -> Histogram<u64> {
     let mut sum = histogram();
@@ -109,80 +83,6 @@ fn sum_of(first: &Histogram<u64>, second: &Histogram<u64>) -> Histogram<u64> {
         sum.saturating_record(first.value_at_quantile(quantile) + second.value_at_quantile(quantile));
     }
     sum
-}
-
-/// Reads exactly `count` bytes from a polled socket.
-fn read_exactly(stream: &mut TcpStream, count: usize) -> Result<()> {
-    let mut buffer = [0u8; 4096];
-    let mut got = 0;
-    while got < count {
-        match stream.read(&mut buffer[..count - got]) {
-            Ok(0) => bail!("the server closed"),
-            Ok(n) => got += n,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-fn echo_server(stop: Arc<AtomicBool>, wait: WaitStrategy) -> Result<(TcpStream, std::thread::JoinHandle<()>)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let client = TcpStream::connect(listener.local_addr()?)?;
-    let (mut served, _) = listener.accept()?;
-    for stream in [&client, &served] {
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-    }
-    let server = std::thread::Builder::new().name("echo".into()).spawn(move || {
-        let mut buffer = [0u8; ORDER_BYTES];
-        let mut got = 0;
-        // The same way of waiting as the venue's: a server that spins for ever would take the core from the others.
-        let mut idle = Idle::new(wait);
-        while !stop.load(Ordering::Relaxed) {
-            match served.read(&mut buffer[got..]) {
-                Ok(0) => return,
-                Ok(n) => {
-                    got += n;
-                    idle.worked();
-                    if got == ORDER_BYTES {
-                        got = 0;
-                        if served.write_all(&[1; REPORT_BYTES]).is_err() {
-                            return;
-                        }
-                    }
-                }
-                Err(_) => {
-                    idle.idle_with(|most| {
-                        let _ = served.set_read_timeout(Some(most));
-                        let _ = served.set_nonblocking(false);
-                        let _ = served.peek(&mut [0]);
-                        let _ = served.set_nonblocking(true);
-                    });
-                }
-            }
-        }
-    })?;
-    Ok((client, server))
-}
-
-/// One block written in place to a preallocated file, and made durable.
-fn disk_floor(samples: u32) -> Result<Histogram<u64>> {
-    let dir = tempfile::tempdir()?;
-    let path = dir.path().join("floor");
-    std::fs::write(&path, vec![0u8; 1 << 20])?;
-    let file = std::fs::OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(&path);
-    // A file system without O_DIRECT: through the page cache, as the journal does there.
-    let file = file.or_else(|_| std::fs::OpenOptions::new().write(true).open(&path))?;
-    file.sync_all()?;
-    let layout = vec![0u8; 2 * BLOCK];
-    let aligned = layout.as_ptr().align_offset(BLOCK);
-    round_trips(samples, |at| {
-        let offset = u64::from(at % 256) * BLOCK as u64;
-        std::os::unix::fs::FileExt::write_all_at(&file, &layout[aligned..aligned + BLOCK], offset)?;
-        file.sync_data()?;
-        Ok(())
-    })
 }
 
 /// A venue in this process, and a client of it.
