@@ -22,7 +22,7 @@ use crate::journal::storage::{FileEntry, FileId, Slot};
 use crate::journal::{
     Expect, Faults, Journal, JournalConfig, Media, SimDisk, SimStorage, Storage, StorageError, recover,
 };
-use crate::recover::Replay;
+use crate::recover::{Replay, Sizes};
 use crate::sequencer::{Opening, SealPolicy, Sequencer};
 use crate::session::Alpha;
 use crate::session::ouch::Inbound;
@@ -128,7 +128,7 @@ impl<M: Matcher> Rig<M> {
             policy: SealPolicy::default(),
         };
         let mut sequencer = Sequencer::open(opening, START, &epoch(0), 1 << 16);
-        let mut replay = Replay::<Software>::new(0, SLOTS, MAX_QTY);
+        let mut replay = Replay::<Software>::new(Sizes { shard: 0, slots: SLOTS, max_qty: MAX_QTY });
         let mut payloads: Vec<Payload<'_>> = registry().into_iter().map(Payload::Registry).collect();
         for (number, account) in (0u128..).zip(ACCOUNTS) {
             for asset in 0..ASSETS {
