@@ -1,36 +1,44 @@
-//! What the parts of one validator share: the batches on their way in, the replica, the store, the status; and the one way in which a
-//! refusal becomes a fault.
+//! What one validator consists of apart from the engine: the batches on their way in, the replica, the store, the status. It tells the
+//! engine what to propose, what is valid and what is settled; and it is the one place where a refusal becomes a fault.
+//!
+//! A body of the engine is the bytes of a batch, and has the batch's number. A batch of our own gateway that is refused stops this
+//! validator; so does one of anybody's that proves the gateway at fault.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::channel::oneshot;
+use wirebook_engine::block::MAX_BODY_BYTES;
+use wirebook_engine::{Agreement, Body, Next, Verdict};
 
-use crate::batch::{Batch, Digest32};
+use crate::batch::{Batch, Digest32, MAX_BATCH_BYTES};
 
 use super::evidence;
 use super::inbox::{Inbox, OfferError, Taken};
-use super::replica::{Refusal, Replica, SharedStore, lock};
+use super::replica::{Refusal, Replica, SharedStore, Tip, lock};
 use super::status::{Fault, Finalized, Status};
+use super::store::StoreError;
 use super::volume::{Directory, Volume};
 
-/// The shared state of one validator.
+const _: () = assert!(MAX_BATCH_BYTES <= MAX_BODY_BYTES, "a batch is a body of the engine");
+
+/// One validator without its engine.
 pub(super) struct Core<V: Volume = Directory> {
-    pub(super) inbox: Inbox,
-    pub(super) replica: Mutex<Replica<V>>,
-    pub(super) store: SharedStore<V>,
+    inbox: Inbox,
+    replica: Mutex<Replica<V>>,
+    store: SharedStore<V>,
     pub(super) status: Status,
     evidence: PathBuf,
-    /// Height of the last consensus block that is finalized and applied here; blocks without a batch count too.
+    /// Height of the last consensus block that is settled here; blocks without a batch count too.
     applied: AtomicU64,
-    /// A refusal that is published once the consensus block at this height is applied.
+    /// A refusal that is published once the consensus block at this height is settled.
     pending: Mutex<Option<(u64, Fault)>>,
     halt: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl<V: Volume> Core<V> {
-    /// Shared state over a replica that has been brought up to the store. The receiver resolves when the validator is to stop.
+    /// A validator over a replica that has been brought up to the store. The receiver resolves when the validator is to stop.
     pub(super) fn new(replica: Replica<V>, store: SharedStore<V>, evidence: PathBuf) -> (Self, oneshot::Receiver<()>) {
         let (halt, halted) = oneshot::channel();
         let finalized = Finalized::from(replica.tip());
@@ -67,20 +75,28 @@ impl<V: Volume> Core<V> {
         Err(OfferError::Fault(Box::new(self.refuse(&batch, refusal))))
     }
 
+    /// The batch that a body holds: as it waits in the inbox, or decoded.
+    fn batch(&self, number: u64, body: &Body) -> Option<Batch> {
+        if let Some(waiting) = self.inbox.get(number).filter(|waiting| waiting.as_bytes() == body) {
+            return Some(waiting);
+        }
+        Batch::decode(body).ok().filter(|batch| batch.number() == number)
+    }
+
     /// Checks a batch, executing it if it is next.
-    pub(super) fn check(&self, batch: &Batch) -> Result<(), Refusal> {
+    fn check(&self, batch: &Batch) -> Result<(), Refusal> {
         lock(&self.replica).check(batch)
     }
 
     /// Stops this validator because of a batch: keeps the batch, publishes the fault, halts. Returns what was published.
-    pub(super) fn refuse(&self, batch: &Batch, refusal: Refusal) -> Fault {
+    fn refuse(&self, batch: &Batch, refusal: Refusal) -> Fault {
         let fault = self.fault(batch, refusal);
         self.fail(fault.clone());
         fault
     }
 
-    /// As [`Core::refuse`], but not before the consensus block at `height` is applied: what was good before the batch is settled first.
-    pub(super) fn refuse_after(&self, height: u64, batch: &Batch, refusal: Refusal) {
+    /// As [`Core::refuse`], but not before the consensus block at `height` is settled: what was good before the batch is settled first.
+    fn refuse_after(&self, height: u64, batch: &Batch, refusal: Refusal) {
         if lock(&self.pending).is_none() {
             let fault = self.fault(batch, refusal);
             lock(&self.pending).get_or_insert((height, fault));
@@ -97,6 +113,12 @@ impl<V: Volume> Core<V> {
 
     /// Keeps a refused batch as evidence.
     fn fault(&self, batch: &Batch, refusal: Refusal) -> Fault {
+        if let Refusal::Equivocation { other } = refusal
+            && let Some(first) = self.inbox.get(batch.number()).filter(|first| *first.digest() == other)
+        {
+            // The other half of the evidence is nowhere on disk yet; if it cannot be kept, then neither can this one.
+            let _ = evidence::keep(&self.evidence, &first, &Refusal::Equivocation { other: *batch.digest() });
+        }
         let evidence = evidence::keep(&self.evidence, batch, &refusal).map_err(|error| error.to_string());
         let digest: Digest32 = *batch.digest();
         Fault::Refused { number: batch.number(), digest, refusal, evidence }
@@ -116,14 +138,93 @@ impl<V: Volume> Core<V> {
         }
     }
 
-    /// Says that consensus block `height` is finalized and applied.
-    pub(super) fn set_applied(&self, height: u64) {
-        self.applied.fetch_max(height, Ordering::Release);
-        self.publish_pending();
-    }
-
-    /// Height of the last consensus block that is finalized and applied.
+    /// Height of the last consensus block that is settled.
     pub(super) fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// Stores a checked batch and says so.
+    fn store(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut store = lock(&self.store);
+        if batch.number() <= store.tip() {
+            // Delivered once more. The check has compared it with what is stored.
+            return Ok(());
+        }
+        store.append(batch)?;
+        drop(store);
+        lock(&self.replica).stored(batch.number());
+        self.inbox.settled(batch.number());
+        self.status.publish(Finalized::from(Tip::of(batch)));
+        Ok(())
+    }
+}
+
+impl<V: Volume> Agreement for Core<V> {
+    fn checked(&self) -> u64 {
+        lock(&self.replica).tip().number
+    }
+
+    fn next(&self, number: u64) -> Next<'_> {
+        Box::pin(async move {
+            // Our own store holds it if the engine's files are older than the store.
+            let stored = lock(&self.store).read(number).ok();
+            let batch = match stored {
+                Some(batch) => batch,
+                None => self.inbox.wait(number).await,
+            };
+            Body::from_owner(batch)
+        })
+    }
+
+    fn may_propose(&self, number: u64, body: &Body, parent: u64) -> bool {
+        let batch = self.batch(number, body).expect("what is proposed came from the inbox or the store");
+        match self.check(&batch) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.refuse_after(parent, &batch, refusal);
+                false
+            }
+        }
+    }
+
+    fn verify(&self, number: u64, body: &Body) -> Verdict {
+        let Some(batch) = self.batch(number, body) else { return Verdict::Invalid };
+        match self.check(&batch) {
+            Ok(()) => Verdict::Valid,
+            Err(refusal) if refusal.blames_gateway() => {
+                self.refuse(&batch, refusal);
+                Verdict::Invalid
+            }
+            // What this validator cannot judge any more, it does not vote on.
+            Err(Refusal::Halted | Refusal::Store(_)) => Verdict::Unknown,
+            // What the proposer may have made up is no reason to stop.
+            Err(_) => Verdict::Invalid,
+        }
+    }
+
+    fn settle(&self, number: u64, body: &Body) -> bool {
+        let Some(batch) = self.batch(number, body) else {
+            self.fail(Fault::Engine(format!("what was agreed on as batch {number} is none")));
+            return false;
+        };
+        if let Err(refusal) = self.check(&batch) {
+            match refusal {
+                Refusal::Store(error) => self.fail(Fault::Store(error)),
+                // The fault that halted the replica is published already, or waits to be.
+                Refusal::Halted => {
+                    let pending = lock(&self.pending).take().map(|(_, fault)| fault);
+                    self.fail(pending.unwrap_or_else(|| Fault::Engine(refusal.to_string())));
+                }
+                refusal => drop(self.refuse(&batch, refusal)),
+            }
+            return false;
+        }
+        let stored = self.store(&batch).map_err(|error| self.fail(Fault::Store(error.to_string())));
+        stored.is_ok()
+    }
+
+    fn settled(&self, height: u64) {
+        self.applied.fetch_max(height, Ordering::Release);
+        self.publish_pending();
     }
 }

@@ -11,31 +11,23 @@
 //!
 //! Directory: `lock`, `validator.key`, `batches/` (the store), `engine/` (votes, blocks, certificates), `evidence/`.
 
-use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use commonware_consensus::simplex::scheme::ed25519::Scheme;
-use commonware_cryptography::Signer;
-use commonware_cryptography::ed25519::PrivateKey;
-use commonware_runtime::{Runner, Spawner, Supervisor, tokio};
-use commonware_utils::ordered::Set;
+use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::{Either, select};
+use wirebook_engine::Single;
+pub use wirebook_engine::Timing;
 
 use crate::batch::{Batch, VerifyingKey};
 
 use super::core::Core;
 use super::executor::Executor;
 pub use super::inbox::OfferError;
-use super::network::NoPeers;
-pub use super::node::Timing;
-use super::node::{self, Channels, Identity};
 use super::replica::{Replica, ResumeError};
 pub use super::status::{Fault, Finalized, WaitError};
 use super::store::{Store, StoreError};
@@ -44,17 +36,8 @@ use super::volume::Directory;
 #[cfg(test)]
 mod tests;
 
-/// What votes are signed for: votes of one chain mean nothing on another.
+/// What votes are signed for, before the shard's number: votes of one chain mean nothing on another.
 const NAMESPACE: &str = "wirebook-settlement-shard";
-
-/// Worker threads of the engine's runtime.
-const WORKERS: usize = 1;
-
-/// Threads that the runtime may use for file operations.
-const FILE_THREADS: usize = 8;
-
-/// How long the engine's tasks may take to end.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where an embedded validator lives and whom it believes.
 #[derive(Clone, Debug)]
@@ -92,12 +75,6 @@ pub enum StartError {
     /// The executor cannot be brought up to the store.
     #[error(transparent)]
     Resume(#[from] ResumeError),
-    /// The timing makes no sense.
-    #[error("the certification timeout {:?} must exceed the leader timeout {:?}, and that must exceed 0", .timing.certification, .timing.leader)]
-    Timing {
-        /// The timing.
-        timing: Timing,
-    },
 }
 
 /// Starts embedded validators.
@@ -110,14 +87,11 @@ impl EmbeddedValidator {
     /// # Errors
     /// See [`StartError`]; nothing runs then.
     pub fn start(config: Config, executor: impl Executor) -> Result<Handle, StartError> {
-        let timing = config.timing;
-        if timing.leader.is_zero() || timing.certification <= timing.leader {
-            return Err(StartError::Timing { timing });
-        }
         let failed = |path: PathBuf| move |source| StartError::Directory { path, source };
         fs::create_dir_all(&config.dir).map_err(failed(config.dir.clone()))?;
         let lock = lock_directory(&config)?;
-        let key = super::identity::load_or_create(&config.dir).map_err(failed(config.dir.clone()))?;
+        let namespace = format!("{NAMESPACE}-{}", config.shard);
+        let engine = Single::open(&config.dir, namespace, config.timing).map_err(failed(config.dir.clone()))?;
         let batches = config.dir.join("batches");
         let volume = Directory::open(&batches).map_err(failed(batches))?;
         let store = Arc::new(Mutex::new(Store::open(volume, config.shard)?));
@@ -125,12 +99,12 @@ impl EmbeddedValidator {
         let (core, halted) = Core::new(replica, store, config.dir.join("evidence"));
         let core = Arc::new(core);
         let thread = {
-            let (core, dir) = (core.clone(), config.dir.clone());
+            let core = core.clone();
             let run = move || {
-                run(&config, key, &core, halted);
+                run(engine, &core, halted);
                 drop(lock);
             };
-            thread::Builder::new().name("settlement".into()).spawn(run).map_err(failed(dir))?
+            thread::Builder::new().name("settlement".into()).spawn(run).map_err(failed(config.dir))?
         };
         Ok(Handle { core, thread: Some(thread) })
     }
@@ -148,56 +122,12 @@ fn lock_directory(config: &Config) -> Result<File, StartError> {
 }
 
 /// The validator's thread: runs the engine until it is halted, and never leaves a reader of the status waiting.
-fn run(config: &Config, key: PrivateKey, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
-    let runtime = tokio::Config::new()
-        .with_worker_threads(WORKERS)
-        .with_max_blocking_threads(FILE_THREADS)
-        .with_storage_directory(config.dir.join("engine"));
-    let main = |context| validate(context, config, key, core.clone(), halted);
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| tokio::Runner::new(runtime).start(main))) {
-        core.fail(Fault::Engine(message(panic.as_ref())));
-    }
-    core.status.stop();
-}
-
-/// Wires the validator to nobody and lets it run until it is halted.
-async fn validate(
-    context: tokio::Context,
-    config: &Config,
-    key: PrivateKey,
-    core: Arc<Core>,
-    halted: oneshot::Receiver<()>,
-) {
-    let me = key.public_key();
-    let namespace = format!("{NAMESPACE}-{}", config.shard);
-    let scheme = Scheme::signer(namespace.as_bytes(), Set::from_iter_dedup([me.clone()]), key);
-    let network = NoPeers::default();
-    let channels = Channels {
-        votes: network.channel(),
-        certificates: network.channel(),
-        views: network.channel(),
-        blocks: network.channel(),
-        backfill: network.channel(),
-    };
-    let identity = Identity {
-        me,
-        scheme: scheme.expect("the only participant is among the participants"),
-        blocker: network.clone(),
-        peers: network,
-    };
-    let node = node::start(&context, core.clone(), identity, channels, config.timing).await;
-    if let Either::Right((reason, _)) = select(halted, std::pin::pin!(node.ended())).await
-        && core.status.fault().is_none()
-    {
+fn run(engine: Single, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
+    if let Err(reason) = engine.run(core.clone(), halted.map(|_| ()).boxed()) {
+        // If settling has failed, that is published already, and this is only what follows from it.
         core.fail(Fault::Engine(reason));
     }
-    // What does not end in time is dropped with the runtime; everything durable is durable already.
-    let _ = context.child("stop").stop(0, Some(STOP_TIMEOUT)).await;
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+    core.status.stop();
 }
 
 /// A running validator. Dropping it stops the validator and waits for it.

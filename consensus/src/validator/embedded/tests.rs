@@ -156,6 +156,17 @@ fn offers_out_of_order_and_second_versions_are_refused() {
     );
     assert_eq!(faulted(&handle), *fault);
     assert_eq!(handle.finalized().digest, *two.digest());
+    handle.shutdown().expect_err("the fault");
+
+    // Two that are both on their way in: both are kept.
+    let dir = tempfile::tempdir().expect("a directory");
+    let handle = start(dir.path(), &gateway);
+    let second = gateway.seal(*one.header(), &record(9, 9));
+    handle.offer(one).expect("room");
+    assert!(matches!(handle.offer(second), Err(OfferError::Fault(_))), "two batches with one number");
+    let kept = std::fs::read_dir(dir.path().join("evidence")).expect("evidence").count();
+    // The first is in the store instead if it was settled in between.
+    assert!(kept == 4 || (kept == 2 && handle.finalized().height == 1), "{kept} files");
 }
 
 #[test]
@@ -169,7 +180,7 @@ fn one_validator_at_a_time_uses_a_directory() {
     drop(start(dir.path(), &gateway));
     let backwards = Timing { leader: TIMING.certification, certification: TIMING.leader };
     let config = Config { timing: backwards, ..config(dir.path(), &gateway) };
-    assert!(matches!(EmbeddedValidator::start(config, Ledger::new()).map(|_| ()), Err(StartError::Timing { .. })));
+    assert!(matches!(EmbeddedValidator::start(config, Ledger::new()).map(|_| ()), Err(StartError::Directory { .. })));
 }
 
 /// Views that pass without a batch leave no blocks behind, and the next batch settles all the same.

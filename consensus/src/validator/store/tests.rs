@@ -66,30 +66,30 @@ fn only_the_next_batch_is_taken() {
 /// The last segment cut at every length: the whole entries stay, the rest is cut, and the store goes on from there.
 #[test]
 fn a_tail_torn_at_any_byte_is_cut() {
-    let dir = tempfile::tempdir().expect("a directory");
-    fill(dir.path(), 5);
-    let (name, ends) = {
-        let store = open(dir.path()).expect("opens");
-        let last = store.segments.last().expect("segments");
-        let mut ends: Vec<u64> = last.offsets.iter().map(|&offset| u64::from(offset)).collect();
-        ends.push(last.length);
-        (last.name.clone(), ends)
-    };
-    let file = dir.path().join(&name);
-    let whole = std::fs::read(&file).expect("a segment");
-    let first = segment::first_of(&name).expect("a segment's name");
+    let volume = Lossy::default();
+    let open = || Store::open_with(volume.clone(), SHARD, SMALL_SEGMENT);
+    let mut store = open().expect("opens");
+    for number in 1..=5 {
+        store.append(&batch(number)).expect("appends");
+    }
+    let last = store.segments.last().expect("segments");
+    let mut ends: Vec<u64> = last.offsets.iter().map(|&offset| u64::from(offset)).collect();
+    ends.push(last.length);
+    let (name, first) = (last.name.clone(), last.first);
+    let whole = volume.read(&name).expect("a segment");
     for length in 0..whole.len() {
         for rest in [0, 300] {
             // What a crash leaves behind the cut may be nothing, or zeros where the file had grown already.
             let torn = [&whole[..length], &vec![0; rest][..]].concat();
-            std::fs::write(&file, &torn).expect("writes");
+            let torn = LossyFile { durable: torn.clone(), written: torn };
+            volume.files.lock().expect("lock").insert(name.clone(), torn);
             let kept = ends.iter().filter(|&&end| end <= length as u64).count().saturating_sub(1) as u64;
-            let mut store = open(dir.path()).unwrap_or_else(|error| panic!("cut at {length}: {error}"));
+            let mut store = open().unwrap_or_else(|error| panic!("cut at {length}: {error}"));
             assert_eq!(store.tip(), first - 1 + kept, "cut at {length}");
             store.append(&batch(store.tip() + 1)).expect("appends");
             let tip = store.tip();
-            drop(store);
-            assert_eq!(open(dir.path()).expect("opens").read(tip).expect("stored"), batch(tip));
+            volume.crash(0);
+            assert_eq!(open().expect("opens").read(tip).expect("stored"), batch(tip));
         }
     }
 }

@@ -21,7 +21,7 @@ const FILE: &str = "validator.key";
 ///
 /// # Errors
 /// What the operating system reports; a file that is no key.
-pub(super) fn load_or_create(dir: &Path) -> io::Result<PrivateKey> {
+pub(crate) fn load_or_create(dir: &Path) -> io::Result<PrivateKey> {
     let path = dir.join(FILE);
     match fs::read(&path) {
         Ok(bytes) => PrivateKey::decode(Bytes::from(bytes)).map_err(|error| {

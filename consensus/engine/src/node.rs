@@ -1,10 +1,12 @@
-//! One validator, wired up: simplex agrees, marshal orders and persists, our application proposes and verifies, our applier applies.
+//! One validator, wired up: simplex agrees, marshal orders and persists, our application proposes and verifies, our applier
+//! settles.
 //!
 //! Generic over the runtime, the scheme of the votes and the network, so that the same wiring serves one validator inside the gateway,
 //! several over a real network, and all of them in a deterministic simulation.
 
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use commonware_broadcast::buffered;
@@ -27,11 +29,10 @@ use commonware_utils::NonZeroDuration;
 use futures::future::select_all;
 use rand_core::CryptoRng;
 
-use super::application::Application;
-use super::applier::Applier;
-use super::block::Block;
-use super::core::Core;
-use super::volume::Volume;
+use crate::agreement::Agreement;
+use crate::application::Application;
+use crate::applier::Applier;
+use crate::block::Block;
 
 /// Messages that an actor's mailbox holds.
 const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
@@ -39,7 +40,7 @@ const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
 const VIEW_RETENTION: ViewDelta = ViewDelta::new(32);
 /// Items in one section of an archive; sections are pruned as a whole.
 const SECTION_ITEMS: NonZeroU64 = NonZeroU64::new(64).expect("not 0");
-/// Finalized blocks that marshal keeps for peers that fall behind; whoever needs older ones finds the batches in our own store.
+/// Finalized blocks that marshal keeps for peers that fall behind; whoever needs older ones finds the bodies where they were settled.
 const KEPT_BLOCKS: u64 = 256;
 /// Bytes that are buffered before an index is written, before values are, and when a journal is read.
 const KEY_WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not 0");
@@ -76,30 +77,30 @@ impl Default for Timing {
 }
 
 /// The channels of a validator, each to all of its peers.
-pub(super) struct Channels<Tx, Rx> {
-    pub(super) votes: (Tx, Rx),
-    pub(super) certificates: (Tx, Rx),
-    pub(super) views: (Tx, Rx),
-    pub(super) blocks: (Tx, Rx),
-    pub(super) backfill: (Tx, Rx),
+pub(crate) struct Channels<Tx, Rx> {
+    pub(crate) votes: (Tx, Rx),
+    pub(crate) certificates: (Tx, Rx),
+    pub(crate) views: (Tx, Rx),
+    pub(crate) blocks: (Tx, Rx),
+    pub(crate) backfill: (Tx, Rx),
 }
 
 /// Who a validator is and whom it talks to.
-pub(super) struct Identity<S, B, P> {
-    pub(super) me: PublicKey,
-    pub(super) scheme: S,
-    pub(super) blocker: B,
-    pub(super) peers: P,
+pub(crate) struct Identity<S, B, P> {
+    pub(crate) me: PublicKey,
+    pub(crate) scheme: S,
+    pub(crate) blocker: B,
+    pub(crate) peers: P,
 }
 
 /// A running validator. Its tasks end with the context that it was started in.
-pub(super) struct Node {
+pub(crate) struct Node {
     tasks: Vec<Handle<()>>,
 }
 
 impl Node {
     /// Resolves when one of the validator's tasks has ended, which none does by itself while all is well.
-    pub(super) async fn ended(self) -> String {
+    pub(crate) async fn ended(self) -> String {
         match select_all(self.tasks).await {
             (Ok(()), task, _) => format!("task {task} ended"),
             (Err(error), task, _) => format!("task {task}: {error}"),
@@ -108,16 +109,15 @@ impl Node {
 }
 
 /// Starts a validator. Its partitions are its own as long as no other validator stores in the same directory.
-pub(super) async fn start<E, V, S, B, P, Tx, Rx>(
+pub(crate) async fn start<E, S, B, P, Tx, Rx>(
     context: &E,
-    core: Arc<Core<V>>,
+    agreement: Arc<dyn Agreement>,
     identity: Identity<S, B, P>,
     channels: Channels<Tx, Rx>,
     timing: Timing,
 ) -> Node
 where
     E: Clock + CryptoRng + Spawner + Storage + Metrics,
-    V: Volume,
     S: VoteScheme<Digest> + Scheme<PublicKey = PublicKey>,
     B: Blocker<PublicKey = PublicKey>,
     P: Provider<PublicKey = PublicKey>,
@@ -160,9 +160,9 @@ where
         },
     )
     .await;
-    if let Some(processed) = floor.processed() {
-        core.set_applied(processed.height().get());
-    }
+    let processed = floor.processed().map_or(0, |processed| processed.height().get());
+    agreement.settled(processed);
+    let settled = Arc::new(AtomicU64::new(processed));
 
     let (broadcast, buffer) = buffered::Engine::new(
         context.child("broadcast"),
@@ -193,7 +193,7 @@ where
     );
 
     // The applier syncs files: it has a thread of its own, and the engine goes on with the next block meanwhile.
-    let (applier, deliveries) = Applier::new(core.clone());
+    let (applier, deliveries) = Applier::new(agreement.clone(), settled.clone());
     let pruning = mailbox.clone();
     let applier = context.child("applier").dedicated().spawn(move |_| {
         applier.run(move |height| {
@@ -204,7 +204,8 @@ where
     });
     let marshal = marshal.start(deliveries, buffer, backfill);
 
-    let application = Inline::new(context.child("application"), Application::<V, S>::new(core), mailbox, epocher);
+    let application =
+        Inline::new(context.child("application"), Application::<S>::new(agreement, settled), mailbox, epocher);
     let engine = simplex::Engine::new(
         context.child("engine"),
         simplex::Config {

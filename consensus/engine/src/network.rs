@@ -2,10 +2,11 @@
 //!
 //! The engine is wired to channels, a peer set and a way to block peers, whatever stands behind them; here nothing does.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::pending;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use commonware_actor::{Feedback, Unreliable};
@@ -19,26 +20,19 @@ use commonware_utils::channel::{mpsc, ring};
 
 /// A channel to nobody, both ends of it; and the provider and the blocker of its peers, of which there are none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct NoPeers {
-    /// Subscriptions that must not close, although nothing will ever be sent on them.
-    open: Arc<std::sync::Mutex<Vec<Subscription>>>,
-}
-
-#[derive(Debug)]
-#[expect(dead_code, reason = "held so that the subscriber sees an open, silent channel")]
-enum Subscription {
-    Peers(mpsc::UnboundedSender<commonware_p2p::PeerSetUpdate<PublicKey>>),
-    Blocked(ring::Sender<commonware_utils::ordered::Set<PublicKey>>),
+pub(crate) struct NoPeers {
+    /// The senders of subscriptions that must not close, although nothing will ever be sent on them.
+    open: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
 }
 
 impl NoPeers {
     /// The two ends of a channel.
-    pub(super) fn channel(&self) -> (Self, Self) {
+    pub(crate) fn channel(&self) -> (Self, Self) {
         (self.clone(), self.clone())
     }
 
-    fn keep(&self, subscription: Subscription) {
-        super::replica::lock(&self.open).push(subscription);
+    fn keep(&self, subscription: impl Any + Send) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(subscription));
     }
 }
 
@@ -53,7 +47,7 @@ impl LimitedSender for NoPeers {
 
 /// A send to nobody.
 #[derive(Debug)]
-pub(super) struct ToNobody;
+pub(crate) struct ToNobody;
 
 impl CheckedSender for ToNobody {
     type PublicKey = PublicKey;
@@ -89,7 +83,7 @@ impl Provider for NoPeers {
 
     async fn subscribe(&mut self) -> PeerSetSubscription<PublicKey> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        self.keep(Subscription::Peers(sender));
+        self.keep(sender);
         receiver
     }
 }
@@ -103,7 +97,7 @@ impl Blocker for NoPeers {
 
     fn blocked(&mut self) -> BlockedSubscription<PublicKey> {
         let (sender, receiver) = ring::channel(NonZeroUsize::MIN);
-        self.keep(Subscription::Blocked(sender));
+        self.keep(sender);
         receiver
     }
 }

@@ -1,0 +1,46 @@
+//! What the engine agrees on, as a trait of ours: numbered bodies, their validity, and their settling.
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use bytes::Bytes as Body;
+
+/// Resolves to a body; dropped when a view is given up.
+pub type Next<'a> = Pin<Box<dyn Future<Output = Body> + Send + 'a>>;
+
+/// What is known of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the one valid body of its number.
+    Valid,
+    /// It is not, and never will be.
+    Invalid,
+    /// It cannot be told here and now: abstain.
+    Unknown,
+}
+
+/// The state that bodies are agreed for. Bodies are numbered from 1 and are checked and settled in that order.
+///
+/// All methods but [`Agreement::next`] return without waiting for the engine; they may take the time that executing a body takes.
+pub trait Agreement: Send + Sync + 'static {
+    /// Number of the last body that has been found valid here.
+    fn checked(&self) -> u64;
+
+    /// The body with this number, once there is one to propose.
+    fn next(&self, number: u64) -> Next<'_>;
+
+    /// Whether our own body may be proposed in a child of the block at height `parent`. If not, this validator is expected to stop once
+    /// that block is settled, and the engine sees to it that it will be.
+    fn may_propose(&self, number: u64, body: &Body, parent: u64) -> bool;
+
+    /// Checks a body that others propose, or that was agreed on before a restart. It is the next after [`Agreement::checked`], or one
+    /// that was checked before.
+    fn verify(&self, number: u64, body: &Body) -> Verdict;
+
+    /// Settles an agreed body durably; called in order, and at least once for each. `false` stops the engine, and the body will be
+    /// settled again at the next start.
+    fn settle(&self, number: u64, body: &Body) -> bool;
+
+    /// Says that the block at this height, with all before it, is settled here. Blocks without a body have heights too.
+    fn settled(&self, height: u64);
+}

@@ -1,0 +1,66 @@
+//! What is done with a finalized block: its body is settled, then its height is made known, and only then is it acknowledged.
+//!
+//! Marshal delivers in order and at least once: after a crash it delivers again what it had not been told of. If settling fails the
+//! applier ends, and with it the validator; the block is then not acknowledged, and is delivered again at the next start.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use commonware_actor::Feedback;
+use commonware_consensus::{Heightable, Reporter};
+use commonware_utils::Acknowledgement;
+use commonware_utils::acknowledgement::Exact;
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+
+use crate::agreement::Agreement;
+use crate::block::{DigestedBlock, Update};
+
+/// Marshal's end: hands finalized blocks over. Marshal lets only a few blocks go unacknowledged, which bounds this channel.
+#[derive(Clone)]
+pub(crate) struct Deliveries {
+    sender: UnboundedSender<(DigestedBlock, Exact)>,
+}
+
+impl Reporter for Deliveries {
+    type Activity = Update;
+
+    fn report(&mut self, update: Update) -> Feedback {
+        let Update::Block(block, acknowledgement) = update else { return Feedback::Ok };
+        match self.sender.unbounded_send((block, acknowledgement)) {
+            Ok(()) => Feedback::Ok,
+            Err(_) => Feedback::Closed,
+        }
+    }
+}
+
+/// Settles finalized blocks, one after another.
+pub(crate) struct Applier {
+    agreement: Arc<dyn Agreement>,
+    settled: Arc<AtomicU64>,
+    deliveries: UnboundedReceiver<(DigestedBlock, Exact)>,
+}
+
+impl Applier {
+    /// An applier, and the end that marshal reports to. `settled` is raised to each height that is settled.
+    pub(crate) fn new(agreement: Arc<dyn Agreement>, settled: Arc<AtomicU64>) -> (Self, Deliveries) {
+        let (sender, deliveries) = unbounded();
+        (Self { agreement, settled, deliveries }, Deliveries { sender })
+    }
+
+    /// Runs until marshal is gone or settling fails. `done` is told each height that is done with.
+    pub(crate) async fn run(mut self, mut done: impl FnMut(u64)) {
+        while let Some((block, acknowledgement)) = self.deliveries.next().await {
+            if let Some(body) = block.inner().body()
+                && !self.agreement.settle(block.inner().settles(), body)
+            {
+                return;
+            }
+            let height = block.height().get();
+            self.settled.store(height, Ordering::Release);
+            self.agreement.settled(height);
+            acknowledgement.acknowledge();
+            done(height);
+        }
+    }
+}
