@@ -15,6 +15,7 @@ use wirebook_matcher::{Queued, Twin};
 use wirebook_settlement::ledger::Known;
 use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, Registry, State};
 
+use super::mark;
 use crate::config::Config;
 use crate::day;
 use crate::journal::{
@@ -32,8 +33,8 @@ const BURST_BYTES: usize = 1 << 20;
 /// Why a venue cannot start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// A directory cannot be made.
-    #[error("{}: cannot be made: {error}", path.display())]
+    /// A directory cannot be made or used.
+    #[error("{}: cannot be made or used: {error}", path.display())]
     Directory {
         /// It.
         path: PathBuf,
@@ -128,7 +129,9 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     let resumed = resume::<T, _>(&mut storage, &config.journal.dir, &expect, sizes)?;
     let (mut replay, recovered) = (resumed.replay, resumed.recovered);
     let base = resumed.snapshot.map(|(snapshot, sealed)| (snapshot, sealed.number));
-    let clean = is_clean(&recovered, &replay);
+    let data = &config.gateway.data_dir;
+    let marked = mark::take(data).map_err(|error| StartError::Directory { path: data.clone(), error })?;
+    let clean = is_clean(&recovered, marked);
 
     let mut journal_config = JournalConfig::new(config.gateway.shard, abi_hash());
     journal_config.segment_len = config.journal.segment_bytes;
@@ -207,9 +210,11 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
     Ok(Assembled { venue, address, control, status, settlement, started })
 }
 
-/// Whether the last life ended in good order: its last record is a seal, and nothing had to be cut.
-fn is_clean<T: Twin>(recovered: &Recovered, replay: &Replay<T>) -> bool {
-    !matches!(recovered.tail, Tail::Cut { .. }) && replay.books().seal().records == 0
+/// Whether the last life ended in good order, if there was one: it left its mark at the journal's end, and nothing had to be
+/// cut.
+fn is_clean(recovered: &Recovered, marked: Option<u64>) -> bool {
+    let end = recovered.last_seq;
+    !matches!(recovered.tail, Tail::Cut { .. }) && (end == 0 || marked == Some(end))
 }
 
 fn open_epoch<T: Twin, S: crate::journal::Storage>(

@@ -5,6 +5,7 @@
 //! ends them in the order in which they feed one another, so that everything acknowledged is final before it returns.
 
 mod assemble;
+mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use thiserror::Error;
+use tracing::warn;
 use wirebook_bypass::cpu::{self, Placement, Warning};
 use wirebook_matcher::Twin;
 use wirebook_settlement::batch::Digest32;
@@ -83,9 +85,15 @@ pub fn start<T: Twin + Send + 'static>(config: &Config) -> Result<Running, Start
     let assembled = assemble::assemble::<T>(config)?;
     let assemble::Assembled { mut venue, address, control, status, settlement, mut started } = assembled;
     let placement = Placement { core: config.gateway.cores.first().copied(), fifo: None };
+    let data = config.gateway.data_dir.clone();
     let (pipeline, warnings) = cpu::spawn("pipeline", placement, move || {
         let ended = venue.run();
         let books = venue.books();
+        if ended.is_ok()
+            && let Err(error) = mark::leave(&data, books.last_seq())
+        {
+            warn!(%error, "this end cannot be marked as a good one: the next start takes it for a crash");
+        }
         ended.map(|()| Halt { last_seq: books.last_seq(), fills: books.fills() })
     })
     .map_err(StartError::Cpu)?;
