@@ -7,6 +7,7 @@
 //! | `halt SYMBOL trading\|halted\|frozen` | halted refuses new orders; frozen holds cancels back as well |
 //! | `day close` | cancels every order, tells everyone, ends the session |
 //! | `day open` | opens the next session of today |
+//! | `counters` | what the pipeline counts |
 //! | `stop` | ends the venue in good order |
 //!
 //! Try it with `socat - UNIX:data/admin.sock`. Who may write to the socket's file may do all this: keep its directory so.
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
+use wirebook_bypass::counters::CountersReader;
 use wirebook_settlement::record::{ALL_ACCOUNTS, DayPhase, HaltMode, Payload, State};
 
 use crate::pipeline::{Control, ControlQueue, Status};
@@ -37,6 +39,8 @@ pub struct Desk {
     pub status: Arc<Status>,
     /// Symbols of the instruments, by number.
     pub symbols: Vec<String>,
+    /// The file of the pipeline's counters.
+    pub counters: PathBuf,
     /// A line on settlement.
     pub settled: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -49,6 +53,15 @@ impl Desk {
             ["status"] => {
                 let (booked, durable) = (self.status.booked(), self.status.durable());
                 return format!("ok booked={booked:#x} durable={durable:#x} {}", (self.settled)());
+            }
+            ["counters"] => {
+                return match CountersReader::open(&self.counters) {
+                    Ok(reader) => reader
+                        .list()
+                        .into_iter()
+                        .fold("ok".into(), |line, (name, value)| format!("{line} {}={value}", name.replace(' ', "_"))),
+                    Err(error) => format!("error counters: {error}"),
+                };
             }
             ["stop"] => return self.ask(Control::Stop),
             ["kill", account, state] => {
@@ -78,7 +91,7 @@ impl Desk {
             }
             ["day", "close"] => return self.ask(Control::Day(DayPhase::Close)),
             ["day", "open"] => return self.ask(Control::Day(DayPhase::Open)),
-            _ => return format!("error command: found {line:?}, allowed status, kill, halt, day, stop"),
+            _ => return format!("error command: found {line:?}, allowed status, counters, kill, halt, day, stop"),
         };
         self.ask(Control::Submit(Box::new(payload)))
     }

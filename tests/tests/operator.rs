@@ -215,19 +215,25 @@ fn an_operator_who_errs_is_told_what_is_allowed() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut venue = Venue::start(dir.path(), &[])?;
     let mut operator = Operator::connect(dir.path())?;
+    let (mut client, _) = Client::session(&venue.address, "wire01", "", 1)?;
+    client.barrier()?;
+    client.logout()?;
+    let counters = operator.ask("counters")?;
+    let records = counters.split_whitespace().find_map(|word| word.strip_prefix("records_sequenced="));
+    ensure!(records.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 2), "{counters}");
     let status = operator.ask("status")?;
     ensure!(
         status.starts_with("ok ") && ["booked=", "durable=", "sealed="].iter().all(|key| status.contains(key)),
         "{status}"
     );
     for (command, allowed) in [
-        ("reboot", "allowed status, kill, halt, day, stop"),
-        ("kill", "allowed status, kill, halt, day, stop"),
+        ("reboot", "allowed status, counters, kill, halt, day, stop"),
+        ("kill", "allowed status, counters, kill, halt, day, stop"),
         ("kill everyone on", "allowed a number, or all"),
         ("kill 2 maybe", "allowed on, off"),
         ("halt MSFT halted", "allowed AAPL"),
         ("halt AAPL asleep", "allowed trading, halted, frozen"),
-        ("day night", "allowed status, kill, halt, day, stop"),
+        ("day night", "allowed status, counters, kill, halt, day, stop"),
     ] {
         let answer = operator.ask(command)?;
         ensure!(answer.starts_with("error ") && answer.contains(allowed), "{command:?} was answered {answer:?}");

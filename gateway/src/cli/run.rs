@@ -31,7 +31,7 @@ Examples:
   wirebook replay orders.csv --to 127.0.0.1:9001        in another terminal
 
 The operator's line is a Unix socket in the data directory:
-  echo status | socat - UNIX:data/admin.sock            also: kill, halt, day, stop
+  echo status | socat - UNIX:data/admin.sock            also: counters, kill, halt, day, stop
 
 Exit codes: 0 stopped in good order; 1 had to stop by itself (a full disk, a fault), and said why; 2 bad use, a bad configuration, or a
 journal that does not verify.")]
@@ -82,7 +82,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         )
     });
     let socket = config.gateway.data_dir.join("admin.sock");
-    let desk = Desk { control: control.clone(), status, symbols, settled };
+    let counters = config.gateway.data_dir.join(serve::COUNTERS);
+    let desk = Desk { control: control.clone(), status, symbols, counters, settled };
     let _admin = Admin::start(&socket, desk).map_err(|error| Failure::io("open the admin socket", &socket, &error))?;
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::bad(format!("no signals: {error}")))?;
     eprintln!("listening on {}", running.address);

@@ -18,8 +18,6 @@ pub struct Meters {
     pub records: Counter,
     /// Bytes of records.
     pub bytes: Counter,
-    /// Beats to and from the matcher.
-    pub beats: Counter,
     /// Fills.
     pub fills: Counter,
     /// Seq of the last record that is matched and booked.
@@ -28,7 +26,7 @@ pub struct Meters {
     pub durable: Counter,
     /// Live orders.
     pub live: Counter,
-    /// Open connections.
+    /// Open connections, at the last burst.
     pub connections: Counter,
     /// Chunks that settlement's feed had no room for, and reads from the journal instead.
     pub dropped: Counter,
@@ -41,23 +39,14 @@ impl Meters {
     /// When the file cannot be made.
     pub fn create(path: &Path) -> Result<Self, CountersError> {
         let _ = std::fs::remove_file(path);
-        Self::of(&mut Counters::create(path, SLOTS)?)
+        Self::of(&Counters::create(path, SLOTS)?)
     }
 
-    /// Counters that nobody else sees.
-    ///
-    /// # Errors
-    /// When there is no memory.
-    pub fn private() -> Result<Self, CountersError> {
-        Self::of(&mut Counters::heap(SLOTS)?)
-    }
-
-    fn of(counters: &mut Counters) -> Result<Self, CountersError> {
+    fn of(counters: &Counters) -> Result<Self, CountersError> {
         Ok(Self {
             bursts: counters.add("bursts dispatched")?,
             records: counters.add("records sequenced")?,
             bytes: counters.add("record bytes")?,
-            beats: counters.add("beats to and from the matcher")?,
             fills: counters.add("fills")?,
             booked: counters.add("last seq booked")?,
             durable: counters.add("last seq durable")?,

@@ -18,12 +18,14 @@ mod booking;
 mod control;
 mod links;
 mod matching;
+mod meters;
 
 pub use crate::config::Ack as AckPolicy;
 pub use booking::{Booking, Fault};
 pub use control::{Control, ControlQueue, Status};
 pub use links::{Links, User};
 pub use matching::Matching;
+pub use meters::Meters;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +110,8 @@ pub struct Parts<P: StreamPort, M: Matcher, S: Storage> {
     pub control: ControlQueue,
     /// What others see of the venue.
     pub status: Arc<Status>,
+    /// What it counts.
+    pub meters: Meters,
 }
 
 /// The inline pipeline.
@@ -123,6 +127,7 @@ pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
     feed: Feed,
     control: ControlQueue,
     status: Arc<Status>,
+    meters: Meters,
     clock: UtcClock,
     idle: Idle,
     watermark: u64,
@@ -151,6 +156,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             feed: parts.feed,
             control: parts.control,
             status: parts.status,
+            meters: parts.meters,
             idle: Idle::new(parts.wait),
             watermark: 0,
             opening: None,
@@ -232,6 +238,9 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         let burst = self.sequencer.take();
         append(&mut self.journal, burst)?;
         self.feed.push(burst);
+        self.meters.bursts.add(1);
+        self.meters.bytes.add(burst.len() as u64);
+        self.meters.dropped.set(self.feed.dropped());
         let mut fed = 0;
         loop {
             let mut moved = 0;
@@ -243,11 +252,16 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
                 }
                 fed += length;
                 moved += 1;
+                self.meters.records.add(1);
             }
             moved += self.matching.step();
             moved += self.booking.step(burst, &mut self.entry)?;
             if self.booking.finish(burst.len())? {
                 self.status.set_booked(self.booking.booked());
+                self.meters.booked.set(self.booking.booked());
+                self.meters.fills.set(self.booking.books().fills());
+                self.meters.live.set(u64::from(self.booking.books().live()));
+                self.meters.connections.set(self.links.open() as u64);
                 return Ok(true);
             }
             if moved == 0 {
@@ -260,6 +274,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     fn settle_up(&mut self) -> Result<bool, VenueError> {
         let durable = poll(&mut self.journal)?;
         self.status.set_durable(durable);
+        self.meters.durable.set(durable);
         let watermark = match self.policy {
             AckPolicy::Matched => self.booking.booked(),
             AckPolicy::Journaled => durable.min(self.booking.booked()),

@@ -21,7 +21,7 @@ use crate::day;
 use crate::journal::{
     DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, Recovered, StorageError, Tail,
 };
-use crate::pipeline::{AckPolicy, ControlQueue, Links, Parts, Status, User, Venue, session_id};
+use crate::pipeline::{AckPolicy, ControlQueue, Links, Meters, Parts, Status, User, Venue, session_id};
 use crate::recover::{Replay, ReplayError, ResumeError, Sizes, resume};
 use crate::sequencer::{Opening, SealPolicy, Sequencer};
 use crate::session::soup::ServerConfig;
@@ -29,6 +29,9 @@ use crate::settle::{self, KeyError, SettleConfig, SettleError, Settlement, Snaps
 
 /// Bytes that a burst's buffer holds without growing.
 const BURST_BYTES: usize = 1 << 20;
+
+/// The counters' file, in the data directory.
+pub const COUNTERS: &str = "counters";
 
 /// Why a venue cannot start.
 #[derive(Debug, Error)]
@@ -82,6 +85,9 @@ pub enum StartError {
     /// No thread on the core that was asked for.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// The counters' file cannot be made.
+    #[error(transparent)]
+    Counters(#[from] wirebook_bypass::counters::CountersError),
     /// No memory for a ring.
     #[error(transparent)]
     Ring(#[from] RingError),
@@ -206,6 +212,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
         feed,
         control: control.clone(),
         status: Arc::clone(&status),
+        meters: Meters::create(&config.gateway.data_dir.join(COUNTERS))?,
     });
     Ok(Assembled { venue, address, control, status, settlement, started })
 }

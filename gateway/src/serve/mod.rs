@@ -9,7 +9,7 @@ mod mark;
 #[cfg(test)]
 mod tests;
 
-pub use assemble::{StartError, Started};
+pub use assemble::{COUNTERS, StartError, Started};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -14,7 +14,8 @@ use wirebook_matcher::{Matcher, Queued, Software};
 use wirebook_settlement::record::{DayPhase, Payload, State, Transfer};
 
 use super::super::{
-    AckPolicy, Control, ControlQueue, LAST_TURN, Links, Parts, Status, Turn, User, Venue, VenueError, session_id,
+    AckPolicy, Control, ControlQueue, LAST_TURN, Links, Meters, Parts, Status, Turn, User, Venue, VenueError,
+    session_id,
 };
 use crate::client::{Heard, Link, LinkConfig};
 use crate::entry::harness::{ACCOUNTS, ASSETS, MAX_QTY, SESSIONS, SLOTS, START, epoch, registry, short};
@@ -155,6 +156,8 @@ impl<M: Matcher> Rig<M> {
         let user = |session: u32| User { session, username: format!("user{session}"), password: "secret".into() };
         let users = SESSIONS.into_iter().map(user).collect();
         let (feed, feed_end) = settle::feed().unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let meters = Meters::create(&files.path().join("counters")).unwrap();
         let venue = Venue::new(Parts {
             links: Links::new(port, listener, users, ServerConfig::default(), session_id(DAY)),
             entry,
@@ -168,6 +171,7 @@ impl<M: Matcher> Rig<M> {
             feed,
             control: control.clone(),
             status: Arc::new(Status::new(durable)),
+            meters,
         });
         Self { venue, disk, control, shut, address, now: START, _feed: feed_end }
     }
