@@ -10,7 +10,7 @@
 //! | `counters` | what the pipeline counts |
 //! | `stop` | ends the venue in good order |
 //!
-//! Try it with `socat - UNIX:data/admin.sock`. Who may write to the socket's file may do all this: keep its directory so.
+//! Try it with `socat - UNIX:wirebook-data/admin.sock`. Who may write to the socket's file may do all this: keep its directory so.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

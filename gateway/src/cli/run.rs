@@ -31,7 +31,7 @@ Examples:
   wirebook replay orders.csv --to 127.0.0.1:9001        in another terminal
 
 The operator's line is a Unix socket in the data directory:
-  echo status | socat - UNIX:data/admin.sock            also: counters, kill, halt, day, stop
+  echo status | socat - UNIX:wirebook-data/admin.sock   also: counters, kill, halt, day, stop
 
 Exit codes: 0 stopped in good order; 1 had to stop by itself (a full disk, a fault), and said why; 2 bad use, a bad configuration, or a
 journal that does not verify.")]
