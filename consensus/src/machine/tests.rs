@@ -3,6 +3,7 @@
 mod faults;
 mod gateway;
 mod golden;
+mod hostile;
 mod images;
 mod oracle;
 mod random;
