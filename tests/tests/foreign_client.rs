@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use wirebook_tests::{Client, Venue, cancel, enter, repository};
 
+/// Login requests that the Python client sends.
+const FOREIGN_LOGINS: usize = 4;
+
 fn python() -> Result<Command> {
     let python = repository().join("tests/.venv/bin/python");
     ensure!(python.exists(), "{} is not there: tests/run makes it", python.display());
@@ -73,10 +76,13 @@ fn tshark_dissects_a_captured_session_without_a_malformed_packet() -> Result<()>
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(text.lines().flat_map(|line| line.split(',')).map(str::to_owned).collect())
     };
-    let malformed = fields("_ws.malformed", "frame.number")?;
-    ensure!(malformed.is_empty(), "malformed frames: {malformed:?}");
+    // The Python package pads the number in its login requests on the right, which tshark does not read as a number. The venue
+    // does; those four are not its bytes. Nothing else may be malformed.
+    let malformed = fields("_ws.malformed", "soupbintcp.packet_type")?;
+    let others: Vec<_> = malformed.iter().filter(|kind| kind.as_str() != "'L'").collect();
+    ensure!(others.is_empty() && malformed.len() <= FOREIGN_LOGINS, "malformed packets: {malformed:?}");
     let kinds = fields("soupbintcp", "soupbintcp.packet_type")?;
-    let count = |kind: &str| kinds.iter().filter(|k| k.trim() == kind).count();
+    let count = |kind: &str| kinds.iter().filter(|k| k.trim_matches('\'') == kind).count();
     println!("tshark: {} packets: L {} A {} U {} S {}", kinds.len(), count("L"), count("A"), count("U"), count("S"));
     ensure!(count("L") >= 4 && count("A") >= 3 && count("U") > 400 && count("S") > 400, "too little: {kinds:?}");
     Ok(())

@@ -215,8 +215,7 @@ fn an_operator_who_errs_is_told_what_is_allowed() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut venue = Venue::start(dir.path(), &[])?;
     let mut operator = Operator::connect(dir.path())?;
-    let (mut client, _) = Client::session(&venue.address, "wire01", "", 1)?;
-    client.barrier()?;
+    let (client, _) = Client::session(&venue.address, "wire01", "", 1)?;
     client.logout()?;
     let counters = operator.ask("counters")?;
     let records = counters.split_whitespace().find_map(|word| word.strip_prefix("records_sequenced="));
