@@ -26,6 +26,8 @@ pub(crate) mod chaos;
 mod enter;
 mod facts;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 pub(crate) mod harness;
 mod image;
 mod orders;
