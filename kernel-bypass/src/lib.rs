@@ -1,6 +1,7 @@
 //! How bytes and cache lines move: rings, ports, cores. Knows no order.
 //!
 //! - [`ring`]: the single-producer single-consumer ring of 32-byte beats, and one of byte messages.
+//! - [`pci`]: PCI Express functions: VFIO, and device models in this process.
 //! - [`stream`]: byte streams between the venue and its clients, behind one polled trait.
 //! - [`cpu`]: cores, wait strategies, clocks.
 //! - [`counters`]: named counters that another process may watch.
@@ -10,5 +11,6 @@
 
 pub mod counters;
 pub mod cpu;
+pub mod pci;
 pub mod ring;
 pub mod stream;

@@ -89,7 +89,7 @@ pub fn heap(capacity: usize) -> Result<(Producer<Heap>, Consumer<Heap>), RingErr
     Ok((Producer::attach(InMemory::new(memory.clone())), Consumer::attach(InMemory::new(memory))))
 }
 
-fn check_capacity(capacity: usize) -> Result<(), RingError> {
+pub(crate) fn check_capacity(capacity: usize) -> Result<(), RingError> {
     if capacity.is_power_of_two() && (MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
         Ok(())
     } else {
