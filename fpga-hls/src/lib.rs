@@ -5,9 +5,11 @@
 //! - [`Reference`]: plain and obviously right, for tests and oracles. [`Software`]: the fast twin.
 //! - [`Queued`]: a twin behind the stream of beats.
 //! - [`flow`]: order files, the offline matcher, seeded generators.
+//! - [`exhaustive`]: every state of a tiny book, and every command in it.
 
 pub mod abi;
 mod consistency;
+pub mod exhaustive;
 pub mod flow;
 mod matcher;
 mod queued;

@@ -3,6 +3,7 @@
 mod audit;
 mod compare;
 mod differential;
+mod exhaustive;
 mod lint;
 mod offline;
 mod outcomes;

@@ -1,0 +1,252 @@
+//! Every reachable state of a tiny book, and every command in each of them.
+//!
+//! [`walk`] begins with the empty book, tries every command of [`Tiny::commands`] in every state that it reaches, and compares
+//! what a subject answers with what the oracle answers, event by event; [`properties`] are looked at besides. A subject is
+//! anything whose state can be kept and taken up again: a twin in this process, or the Verilated kernel with all its
+//! registers and memories.
+//!
+//! A state is what the oracle's book shows: which orders live, where, in what order. A subject may have many states inside
+//! for one of these (what a dead slot's memory holds); every command is tried in the one in which the walk first came to it.
+//! After each command that changes the book, whatever state it leads to, the subject is *probed*: commands that lay the whole
+//! book open, owners, order of the queues and leaves, must be answered alike too. After a command that changes nothing the
+//! subject goes on as it stands, and is probed when all commands have been tried, so that a refusal that did change
+//! something is seen.
+
+mod commands;
+mod probe;
+pub mod properties;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+pub use commands::Tiny;
+pub use properties::Property;
+
+use crate::abi::{Command, Event, EventKind, Reason};
+use crate::flow::Coverage;
+use crate::matcher::{Resting, Twin};
+
+/// More states than any tiny book has; a subject that is a state behind for ever must not run for ever.
+const MOST_STATES: usize = 1 << 20;
+
+/// Numbers of reasons that refuse, and 0.
+const REASONS: usize = Reason::QtyRange as usize + 1;
+
+/// Something that answers, and whose whole state can be kept.
+pub trait Subject {
+    /// Everything that decides its answers.
+    type State;
+
+    /// Its state now.
+    fn save(&mut self) -> Self::State;
+
+    /// Goes back to a state.
+    fn load(&mut self, state: &Self::State);
+
+    /// Answers a command.
+    ///
+    /// # Errors
+    /// What went wrong, when it did not answer at all.
+    fn answer(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<(), String>;
+}
+
+impl<T: Twin + Clone> Subject for T {
+    type State = T;
+
+    fn save(&mut self) -> T {
+        self.clone()
+    }
+
+    fn load(&mut self, state: &T) {
+        self.clone_from(state);
+    }
+
+    fn answer(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<(), String> {
+        self.execute(command, |event| events.push(event));
+        Ok(())
+    }
+}
+
+/// What a walk has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Walked {
+    /// States, the empty book among them.
+    pub states: u64,
+    /// Commands tried in each.
+    pub commands: u64,
+    /// Pairs of both, each compared.
+    pub transitions: u64,
+    /// Those that changed the book.
+    pub changes: u64,
+    /// Commands that laid a book open after a change.
+    pub probes: u64,
+    /// Events compared.
+    pub events: u64,
+    /// Refusals, by reason as its number.
+    pub refusals: [u64; REASONS],
+    /// What was not refused: kinds and outcomes.
+    pub coverage: Coverage,
+}
+
+impl fmt::Display for Walked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, commands, transitions, changes, probes, events, .. } = self;
+        write!(f, "{states} states x {commands} commands = {transitions} answers compared ({events} events), ")?;
+        write!(f, "{changes} changes laid open by {probes} probes")
+    }
+}
+
+/// Where a walk ended early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The book in which it happened.
+    pub book: Vec<Resting>,
+    /// Commands that lead from the empty book to it.
+    pub path: Vec<Command>,
+    /// The command.
+    pub command: Command,
+    /// What is wrong.
+    pub what: Wrong,
+}
+
+/// What can be wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// Not the oracle's.
+    Differs {
+        /// The oracle's events.
+        expected: Vec<Event>,
+        /// The subject's.
+        found: Vec<Event>,
+    },
+    /// The book after it is not the oracle's: told by this command, after others that opened the book.
+    Probe {
+        /// What was asked last.
+        probe: Command,
+        /// The oracle's events.
+        expected: Vec<Event>,
+        /// The subject's.
+        found: Vec<Event>,
+    },
+    /// There is none.
+    Silent(String),
+    /// It breaks a property, whoever else agrees.
+    Property(Property),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "in the book {:#?}\nmade by {:#?}\n{:?}:", self.book, self.path, self.command)?;
+        match &self.what {
+            Wrong::Differs { expected, found } => write!(f, "expected {expected:#?}\nfound {found:#?}"),
+            Wrong::Probe { probe, expected, found } => {
+                write!(f, "afterwards, {probe:?}: expected {expected:#?}\nfound {found:#?}")
+            }
+            Wrong::Silent(why) => write!(f, "no answer: {why}"),
+            Wrong::Property(property) => write!(f, "{property}"),
+        }
+    }
+}
+
+/// A state on the way: how it was reached, the oracle there, the subject there.
+struct Node<O, S> {
+    from: usize,
+    by: Command,
+    oracle: O,
+    subject: S,
+}
+
+/// Compares a subject with an oracle, from the empty book of both, in every state and for every command. `progress` hears
+/// the states done and known.
+///
+/// # Errors
+/// The first difference, silence or broken property.
+pub fn walk<O: Twin + Clone, S: Subject>(
+    tiny: &Tiny,
+    subject: &mut S,
+    oracle: O,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Walked, Box<Found>> {
+    let commands = tiny.commands();
+    let mut walked = Walked { commands: commands.len() as u64, ..Walked::default() };
+    let mut known: BTreeMap<Vec<[u8; 24]>, usize> = BTreeMap::from([(key(&book(&oracle)), 0)]);
+    let mut nodes = vec![Node { from: 0, by: Command::default(), oracle, subject: Some(subject.save()) }];
+    let mut waiting = VecDeque::from([0]);
+    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    while let Some(at) = waiting.pop_front() {
+        let oracle = nodes[at].oracle.clone();
+        let here = nodes[at].subject.take().expect("a state waits once");
+        let before = book(&oracle);
+        subject.load(&here);
+        let mut next = oracle.clone();
+        for command in &commands {
+            expected.clear();
+            found.clear();
+            next.execute(command, |event| expected.push(event));
+            let fail = |nodes: &[_], what| {
+                Box::new(Found { book: before.clone(), path: path(nodes, at), command: *command, what })
+            };
+            subject.answer(command, &mut found).map_err(|why| fail(&nodes, Wrong::Silent(why)))?;
+            if found != expected {
+                let (expected, found) = (expected.clone(), found.clone());
+                return Err(fail(&nodes, Wrong::Differs { expected, found }));
+            }
+            walked.transitions += 1;
+            walked.events += expected.len() as u64;
+            if matches!(expected[0].kind, EventKind::Rejected | EventKind::Done) {
+                walked.refusals[expected[0].reason as usize] += 1;
+                continue;
+            }
+            walked.coverage.count(command, &expected);
+            let after = book(&next);
+            properties::check(&before, command, &expected, &after)
+                .map_err(|broken| fail(&nodes, Wrong::Property(broken)))?;
+            if before != after {
+                walked.changes += 1;
+                let count = nodes.len();
+                known.entry(key(&after)).or_insert_with(|| {
+                    assert!(count < MOST_STATES, "a tiny book has fewer states");
+                    nodes.push(Node { from: at, by: *command, oracle: next.clone(), subject: Some(subject.save()) });
+                    waiting.push_back(count);
+                    count
+                });
+                walked.probes += probe::probe(tiny, &next, subject).map_err(|what| fail(&nodes, what))?;
+                subject.load(&here);
+                next.clone_from(&oracle);
+            }
+        }
+        assert_eq!(book(&next), before, "the oracle keeps its book when it refuses");
+        walked.probes += probe::probe(tiny, &next, subject).map_err(|what| {
+            Box::new(Found {
+                book: before.clone(),
+                path: path(&nodes, at),
+                command: commands[commands.len() - 1],
+                what,
+            })
+        })?;
+        walked.states += 1;
+        progress(walked.states, nodes.len() as u64);
+    }
+    Ok(walked)
+}
+
+fn book(twin: &impl Twin) -> Vec<Resting> {
+    let mut book = Vec::new();
+    twin.orders(|order| book.push(order));
+    book
+}
+
+fn key(book: &[Resting]) -> Vec<[u8; 24]> {
+    book.iter().map(Resting::to_bytes).collect()
+}
+
+/// The commands that lead to a state.
+fn path<O, S>(nodes: &[Node<O, S>], mut at: usize) -> Vec<Command> {
+    let mut path = Vec::new();
+    while at != 0 {
+        path.push(nodes[at].by);
+        at = nodes[at].from;
+    }
+    path.reverse();
+    path
+}
