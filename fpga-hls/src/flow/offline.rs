@@ -5,12 +5,12 @@
 //! carried out (an id that is unknown, dead or live already, a price off the grid, no qty) is refused, counted, and changes
 //! nothing. [`Survey`] reads the orders once before that, for the band and the slots; [`match_orders`] does both.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufRead, Seek, SeekFrom, Write};
 
 use super::band::{Band, BandError, Survey};
 use super::csv::CsvError;
 use super::fills::{Fill, FillsWriter};
+use super::ids::Ids;
 use super::orders::{Op, OrderLine, OrdersReader};
 use crate::abi::{Command, EventKind, Kind, Limits, NO_SLOT, SelfTrade, Side, TimeInForce, event_flags};
 use crate::matcher::Twin;
@@ -100,7 +100,7 @@ struct Holder {
 /// Which id has which slot.
 #[derive(Clone, Debug)]
 struct Seats {
-    by_id: BTreeMap<u64, u32>,
+    by_id: Ids,
     holders: Vec<Holder>,
     free: Vec<u32>,
 }
@@ -108,7 +108,7 @@ struct Seats {
 impl Seats {
     fn new(slots: u32) -> Self {
         let nobody = Holder { id: 0, executed: 0, side: Side::Buy };
-        Self { by_id: BTreeMap::new(), holders: vec![nobody; slots as usize], free: (0..slots).rev().collect() }
+        Self { by_id: Ids::default(), holders: vec![nobody; slots as usize], free: (0..slots).rev().collect() }
     }
 
     /// Gives the slot that is next to an id, which leaves its earlier one with [`Seats::leave`].
@@ -121,8 +121,8 @@ impl Seats {
     /// Frees a slot; its id is dead, unless it has moved to another.
     fn leave(&mut self, slot: u32) {
         let id = self.holders[slot as usize].id;
-        if self.by_id.get(&id) == Some(&slot) {
-            self.by_id.remove(&id);
+        if self.by_id.get(id) == Some(slot) {
+            self.by_id.remove(id);
         }
         self.free.push(slot);
     }
@@ -156,8 +156,19 @@ impl<T: Twin> Offline<T> {
     /// # Errors
     /// Says why the line was refused: it is counted, and changed nothing.
     pub fn apply(&mut self, line: &OrderLine, fills: impl FnMut(Fill)) -> Result<(), Refused> {
+        self.execute(line, fills).map(|_| ())
+    }
+
+    /// As [`Offline::apply`], and gives the beat that was made of the line.
+    ///
+    /// # Errors
+    /// Says why the line was refused: it is counted, and changed nothing.
+    pub fn execute(&mut self, line: &OrderLine, fills: impl FnMut(Fill)) -> Result<Command, Refused> {
         self.summary.lines += 1;
-        let done = self.command(line).map(|command| self.carry_out(line.id, &command, fills));
+        let done = self.command(line);
+        if let Ok(command) = &done {
+            self.carry_out(line.id, command, fills);
+        }
         if let Err(refused) = done {
             self.summary.refused += 1;
             self.summary.refused_by[refused as usize] += 1;
@@ -167,7 +178,7 @@ impl<T: Twin> Offline<T> {
 
     /// A live order; `None` when the id was never seen, or is dead.
     pub fn order(&self, id: u64) -> Option<OrderState> {
-        let slot = *self.seats.by_id.get(&id)?;
+        let slot = self.seats.by_id.get(id)?;
         let order = self.twin.order(slot).expect("a live id has a live slot");
         Some(OrderState {
             side: order.side,
@@ -194,7 +205,7 @@ impl<T: Twin> Offline<T> {
 
     /// The beat of a line, with the slots that it needs.
     fn command(&self, line: &OrderLine) -> Result<Command, Refused> {
-        let slot = self.seats.by_id.get(&line.id).copied();
+        let slot = self.seats.by_id.get(line.id);
         let (kind, time_in_force, post_only) = match line.op {
             Op::Limit => (Kind::New, TimeInForce::Gtc, false),
             Op::ImmediateOrCancel => (Kind::New, TimeInForce::Ioc, false),
