@@ -32,6 +32,20 @@ pub trait Twin: Sized {
     /// Executes one command; hands each of its events to `sink`, in order.
     fn execute(&mut self, command: &Command, sink: impl FnMut(Event));
 
+    /// Executes commands in order, as [`Twin::execute`] does one by one, but looks ahead within them.
+    #[inline]
+    fn execute_all(&mut self, commands: &[Command], mut sink: impl FnMut(Event)) {
+        for (at, command) in commands.iter().enumerate() {
+            self.look_ahead(commands, at);
+            self.execute(command, &mut sink);
+        }
+    }
+
+    /// Told that `commands[at]` is next: a twin may fetch what those after it will touch. It changes no answer, and need not be
+    /// called. Whoever does calls it before each command, `at` ascending from 0; the distances are the twin's own.
+    #[inline]
+    fn look_ahead(&self, _commands: &[Command], _at: usize) {}
+
     /// The sizes that it was made with.
     fn limits(&self) -> &Limits;
 

@@ -26,7 +26,7 @@ pub struct Queued<T> {
 }
 
 impl<T: Twin> Queued<T> {
-    /// An empty book of these sizes, and its queue: 40 bytes for each slot.
+    /// An empty book of these sizes, and its queue: 32 bytes for each slot.
     ///
     /// # Panics
     /// When the limits do not validate.
@@ -69,6 +69,7 @@ impl<T: Twin> Matcher for Queued<T> {
             if size - self.len < self.worst {
                 return taken;
             }
+            self.twin.look_ahead(commands, taken);
             let mut tail = self.head + self.len;
             let (queue, len) = (&mut self.queue, &mut self.len);
             self.twin.execute(command, |event| {

@@ -102,11 +102,11 @@ fn the_queue_of_events_does_not_allocate_either() {
     assert_eq!((sent, matcher.waiting()), (commands.len(), 0));
 }
 
-/// What a twin says that it needs is what it allocates: 8 bytes a tick and a quarter more for the ladders, 20 a slot.
+/// What a twin says that it needs is what it allocates: 8 bytes a tick and a quarter more for the ladders, 18 a slot.
 #[test]
 fn memory_is_as_stated() {
     for (limits, mib) in [
-        (Limits::single(4096, 1 << 20), 20),
+        (Limits::single(4096, 1 << 20), 18),
         (Limits::single(1 << 24, 1), 132),
         (Limits { ticks: vec![1000; 500], slots: 1 << 16, max_qty: 1 }, 5),
     ] {

@@ -22,6 +22,7 @@ use super::codes::{SelfTrade, Side, TimeInForce};
 /// | 30 | bits 0-1 self-trade mode, bit 2 post-only, bit 3 relative, rest reserved |
 /// | 31 | bit 7 the ring's, rest reserved |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(C)]
 pub struct Command {
     /// Number of the record that this beat was made of; echoed unchecked.
     pub seq: u64,
@@ -102,6 +103,12 @@ impl Command {
     #[inline]
     pub const fn relative(&self) -> bool {
         self.flags & Self::RELATIVE != 0
+    }
+
+    /// Kind, side and time in force, flags and ring byte as one number, kind lowest: the upper half of the beat's last word.
+    #[inline]
+    pub(crate) const fn control(&self) -> u32 {
+        u32::from_le_bytes([self.kind, self.side_tif, self.flags, self.ring])
     }
 
     /// The beat's 32 bytes.

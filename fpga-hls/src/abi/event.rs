@@ -34,6 +34,7 @@ pub const NO_SLOT: u32 = u32::MAX;
 /// | replaced | new slot | old slot | the new price | new leaves | maker |
 /// | rejected | slot of the command | none | tick of the command | qty of the command | - |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub struct Event {
     /// Number of the command's record.
     pub seq: u64,

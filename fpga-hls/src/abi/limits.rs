@@ -16,6 +16,8 @@ pub struct Limits {
 impl Limits {
     /// Most ticks of one band.
     pub const MAX_TICKS: u32 = 1 << 24;
+    /// Most ticks of all bands together (16 GiB of levels in the software twin).
+    pub const MAX_TICKS_IN_ALL: u64 = 1 << 31;
     /// Most instruments.
     pub const MAX_INSTRUMENTS: usize = 1 << 16;
     /// Most slots.
@@ -41,6 +43,10 @@ impl Limits {
         {
             return Err(LimitsError::Ticks { instrument, found });
         }
+        let found = self.ticks.iter().map(|ticks| u64::from(*ticks)).sum();
+        if found > Self::MAX_TICKS_IN_ALL {
+            return Err(LimitsError::TicksInAll { found });
+        }
         if self.slots == 0 || self.slots > Self::MAX_SLOTS {
             return Err(LimitsError::Slots { found: self.slots });
         }
@@ -59,6 +65,8 @@ pub enum LimitsError {
     Instruments { found: usize },
     #[error("ticks of instrument {instrument}: found {found}, allowed 1 to {}", Limits::MAX_TICKS)]
     Ticks { instrument: usize, found: u32 },
+    #[error("ticks of all instruments: found {found}, allowed {}", Limits::MAX_TICKS_IN_ALL)]
+    TicksInAll { found: u64 },
     #[error("slots: found {found}, allowed 1 to {}", Limits::MAX_SLOTS)]
     Slots { found: u32 },
     #[error("max_qty: found {found}, allowed 1 to {}", Limits::MAX_QTY)]
@@ -97,5 +105,25 @@ impl core::ops::BitOr for Capabilities {
     type Output = Self;
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_beyond_the_largest_are_refused() {
+        let fine = Limits { ticks: vec![Limits::MAX_TICKS; 128], slots: Limits::MAX_SLOTS, max_qty: Limits::MAX_QTY };
+        assert_eq!(fine.validate(), Ok(()));
+        let too_many = Limits { ticks: vec![Limits::MAX_TICKS; 129], ..fine.clone() };
+        assert_eq!(too_many.validate(), Err(LimitsError::TicksInAll { found: 129 << 24 }));
+        let none = Limits { ticks: vec![], ..fine.clone() };
+        assert_eq!(none.validate(), Err(LimitsError::Instruments { found: 0 }));
+        let wide = Limits { ticks: vec![1, Limits::MAX_TICKS + 1], ..fine.clone() };
+        assert_eq!(wide.validate(), Err(LimitsError::Ticks { instrument: 1, found: Limits::MAX_TICKS + 1 }));
+        assert_eq!(Limits { slots: 0, ..fine.clone() }.validate(), Err(LimitsError::Slots { found: 0 }));
+        let much = Limits { max_qty: Limits::MAX_QTY + 1, ..fine };
+        assert_eq!(much.validate(), Err(LimitsError::Qty { found: Limits::MAX_QTY + 1 }));
     }
 }

@@ -1,6 +1,5 @@
 //! What holds between commands: queues, ladders and orders tell the same story, and nothing crosses.
 
-use super::book::NIL;
 use super::ladder::NONE;
 use super::{Band, Software};
 use crate::abi::Side;
@@ -22,36 +21,40 @@ pub(super) fn check(twin: &Software) -> Result<(), Broken> {
         let crossed = bid != NONE && ask != NONE && bid ^ bids.flip >= ask;
         require(!crossed, || format!("instrument {instrument}: crossed, bid {} ask {ask}", bid ^ bids.flip))?;
     }
-    let live = twin.book.orders.iter().filter(|order| order.leaves > 0).count();
+    let book = &twin.book;
+    let live = (0..twin.limits.slots).filter(|slot| book.leaves(book.links_of(*slot)) > 0).count();
     require(live == queued, || format!("{live} orders are live, {queued} stand in queues"))
 }
 
 /// One tick's queue, forwards, with its links backwards; the number of its orders.
 fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<usize, Broken> {
-    let level = twin.book.levels[band.levels + tick as usize];
+    let book = &twin.book;
+    let level = band.levels + tick;
     let [bid, ask] = Side::ALL.map(|side| {
         let ladder = &band.ladders[side as usize];
-        ladder.has(&twin.book.words, tick ^ ladder.flip)
+        ladder.has(&book.words, tick ^ ladder.flip)
     });
     let here = || format!("instrument {instrument} tick {tick}");
     require(!(bid && ask), || format!("{}: bids and asks", here()))?;
-    require((bid || ask) == (level.head != NIL), || format!("{}: the ladder and {level:?} disagree", here()))?;
-    let side = if bid { Side::Buy } else { Side::Sell };
-    let (mut count, mut prev, mut slot) = (0, NIL, level.head);
-    while slot != NIL {
-        require((slot as usize) < twin.book.orders.len(), || format!("{}: slot {slot} does not exist", here()))?;
-        let order = &twin.book.orders[slot as usize];
-        let right = order.prev == prev
-            && order.leaves > 0
-            && order.leaves <= twin.limits.max_qty
-            && (order.tick(), order.side()) == (tick, side)
-            && usize::from(twin.book.tags[slot as usize].instrument) == instrument;
-        require(right, || format!("{} {side:?}: slot {slot} after {prev} is {order:?}", here()))?;
+    let there = book.cells[level as usize];
+    require((bid || ask) == (there.next != level), || format!("{}: the ladder and {there:?} disagree", here()))?;
+    let side = usize::from(ask);
+    let (mut count, mut prev, mut links) = (0, level, there.next);
+    while links != level {
+        let is_order =
+            (links as usize) < book.cells.len() && links >= book.base && (links - book.base).is_multiple_of(2);
+        require(is_order, || format!("{}: {links} is no order", here()))?;
+        let right = book.prev(links) == prev
+            && book.leaves(links) > 0
+            && book.leaves(links) <= twin.limits.max_qty
+            && book.place(links) == (level, side);
+        let order = || &book.cells[links as usize..links as usize + 2];
+        require(right, || format!("{}: slot {} after {prev} is {:?}", here(), book.slot_of(links), order()))?;
         count += 1;
-        require(count <= twin.book.orders.len(), || format!("{}: the queue is a circle", here()))?;
-        (prev, slot) = (slot, order.next);
+        require(count <= twin.limits.slots as usize, || format!("{}: the queue is a circle", here()))?;
+        (prev, links) = (links, book.next(links));
     }
-    require(level.tail == prev, || format!("{}: the tail is {}, not {prev}", here(), level.tail))?;
+    require(there.prev == prev, || format!("{}: the tail is {}, not {prev}", here(), there.prev))?;
     Ok(count)
 }
 
@@ -60,6 +63,7 @@ mod tests {
     use super::*;
     use crate::abi::Limits;
     use crate::matcher::{Resting, Twin};
+    use crate::software::book::Cell;
 
     /// Something that goes wrong inside.
     type Wrong = fn(&mut Software);
@@ -75,22 +79,36 @@ mod tests {
         twin
     }
 
+    fn order(twin: &Software, slot: u32) -> u32 {
+        twin.book.links_of(slot)
+    }
+
+    fn links(twin: &mut Software, slot: u32) -> &mut Cell {
+        let links = order(twin, slot);
+        &mut twin.book.cells[links as usize]
+    }
+
+    fn what_is(twin: &mut Software, slot: u32) -> &mut Cell {
+        let links = order(twin, slot);
+        &mut twin.book.cells[links as usize + 1]
+    }
+
     /// Each thing that can be wrong inside is noticed, and a book that is right is not.
     #[test]
     fn every_contradiction_is_noticed() {
         assert_eq!(book().check(), Ok(()));
         let wrongs: [(&str, Wrong); 12] = [
-            ("a link forwards", |twin| twin.book.orders[0].next = 2),
-            ("a link backwards", |twin| twin.book.orders[1].prev = 2),
-            ("a circle", |twin| twin.book.orders[2].next = 0),
-            ("a slot that does not exist", |twin| twin.book.orders[2].next = 99),
-            ("a tail", |twin| twin.book.levels[20].tail = 1),
-            ("a head", |twin| twin.book.levels[20].head = 1),
-            ("a queue that the ladder does not know", |twin| twin.book.levels[30].head = 5),
-            ("a dead order in a queue", |twin| twin.book.orders[1].leaves = 0),
-            ("too many lots", |twin| twin.book.orders[1].leaves = 10),
-            ("a live order in no queue", |twin| twin.book.orders[7].leaves = 1),
-            ("another instrument", |twin| twin.book.tags[3].instrument = 1),
+            ("a link forwards", |twin| links(twin, 0).next = order(twin, 2)),
+            ("a link backwards", |twin| links(twin, 1).prev = order(twin, 2)),
+            ("a circle", |twin| links(twin, 2).next = order(twin, 0)),
+            ("a slot that does not exist", |twin| links(twin, 2).next = 999),
+            ("a tail", |twin| twin.book.cells[20].prev = order(twin, 1)),
+            ("a head", |twin| twin.book.cells[20].next = order(twin, 1)),
+            ("a queue that the ladder does not know", |twin| twin.book.cells[30].next = order(twin, 5)),
+            ("a dead order in a queue", |twin| what_is(twin, 1).next = 0),
+            ("too many lots", |twin| what_is(twin, 1).next = 10),
+            ("a live order in no queue", |twin| what_is(twin, 7).next = 1),
+            ("another instrument", |twin| what_is(twin, 3).prev += 70 << 1),
             ("a bit of the ladder", |twin| {
                 let ladder = twin.bands[0].ladders[1];
                 ladder.set(&mut twin.book.words, 5);

@@ -2,11 +2,13 @@
 //!
 //! A bit of the lowest level says that a tick has orders, a bit of each level above that the word below it is not zero.
 //! The best tick is three `trailing_zeros` away; setting or clearing one touches at most three words. Bids are stored
-//! flipped (`tick ^ flip`), so that the best of either side is the lowest *key* and the side never decides a branch. Up to
-//! 2^18 ticks the top is one word; above, its words (64 of them at 2^24 ticks) are looked at in turn.
+//! flipped (`tick ^ flip`), so that the best of either side is the lowest *key* and the side never decides a branch. A band
+//! of more than 2^18 ticks has a fourth level, one word, which is 2^24.
 
 /// Bits of a word.
-const WORD: usize = 64;
+const WORD: u32 = u64::BITS;
+/// log2 of [`WORD`].
+const SHIFT: u32 = WORD.ilog2();
 
 /// No tick has orders: above every key.
 pub(super) const NONE: u32 = u32::MAX;
@@ -16,78 +18,114 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) struct Ladder {
     /// `tick ^ flip` is the key, and `key ^ flip` the tick.
     pub(super) flip: u32,
-    leaf: usize,
-    middle: usize,
-    top: usize,
-    tops: usize,
+    leaf: u32,
+    middle: u32,
+    top: u32,
+    /// The word above the top's, when that has more than one.
+    summit: Option<std::num::NonZeroU32>,
+}
+
+/// The number of the lowest bit of a word that is not 0. (Of 0 it is 63; told that there is a bit, the compiler looks no further.)
+#[inline(always)]
+const fn lowest(word: u64) -> u32 {
+    (word | 1 << (WORD - 1)).trailing_zeros()
+}
+
+#[inline(always)]
+const fn bit(of: u32) -> u64 {
+    1 << (of % WORD)
 }
 
 impl Ladder {
-    /// Keys of a band: its ticks rounded up to a power of two, so that a flip stays inside.
-    const fn keys(ticks: u32) -> usize {
-        (ticks as usize).next_power_of_two()
+    /// Words of each level of a band, lowest first: its ticks are rounded up to a power of two, so that a flip stays inside.
+    const fn levels(ticks: u32) -> [u32; 4] {
+        let leaves = ticks.next_power_of_two().div_ceil(WORD);
+        let middles = leaves.div_ceil(WORD);
+        let tops = middles.div_ceil(WORD);
+        [leaves, middles, tops, if tops > 1 { 1 } else { 0 }]
     }
 
     /// Words of one side of a band.
     pub(super) const fn words(ticks: u32) -> usize {
-        let leaves = Self::keys(ticks).div_ceil(WORD);
-        let middles = leaves.div_ceil(WORD);
-        leaves + middles + middles.div_ceil(WORD)
+        let [leaves, middles, tops, summit] = Self::levels(ticks);
+        (leaves + middles + tops + summit) as usize
     }
 
     /// The side of a band whose words begin at `start`.
-    pub(super) const fn new(ticks: u32, start: usize, flipped: bool) -> Self {
-        let keys = Self::keys(ticks);
-        let leaves = keys.div_ceil(WORD);
-        let middles = leaves.div_ceil(WORD);
+    pub(super) const fn new(ticks: u32, start: u32, flipped: bool) -> Self {
+        let [leaves, middles, tops, summit] = Self::levels(ticks);
+        let (middle, top) = (start + leaves, start + leaves + middles);
         Self {
-            flip: if flipped { keys as u32 - 1 } else { 0 },
+            flip: if flipped { ticks.next_power_of_two() - 1 } else { 0 },
             leaf: start,
-            middle: start + leaves,
-            top: start + leaves + middles,
-            tops: middles.div_ceil(WORD),
+            middle,
+            top,
+            summit: if summit == 1 { std::num::NonZeroU32::new(top + tops) } else { None },
         }
     }
 
     /// The lowest key that is set, or [`NONE`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn best(&self, words: &[u64]) -> u32 {
-        for (at, word) in words[self.top..self.top + self.tops].iter().enumerate() {
-            if *word != 0 {
-                let middle = at * WORD + word.trailing_zeros() as usize;
-                let leaf = middle * WORD + words[self.middle + middle].trailing_zeros() as usize;
-                return (leaf * WORD) as u32 + words[self.leaf + leaf].trailing_zeros();
-            }
+        let first = match self.summit {
+            None => 0,
+            Some(summit) => match words[summit.get() as usize] {
+                0 => return NONE,
+                word => lowest(word),
+            },
+        };
+        let top = words[(self.top + first) as usize];
+        if top == 0 {
+            return NONE;
         }
-        NONE
+        let middle = first << SHIFT | lowest(top);
+        let leaf = middle << SHIFT | lowest(words[(self.middle + middle) as usize]);
+        leaf << SHIFT | lowest(words[(self.leaf + leaf) as usize])
     }
 
     /// Sets a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&self, words: &mut [u64], key: u32) {
-        let leaf = key as usize / WORD;
-        let middle = leaf / WORD;
-        let word = &mut words[self.leaf + leaf];
+        let leaf = key >> SHIFT;
+        let word = &mut words[(self.leaf + leaf) as usize];
         let was_empty = *word == 0;
-        *word |= 1 << (key as usize % WORD);
+        *word |= bit(key);
         if was_empty {
-            words[self.middle + middle] |= 1 << (leaf % WORD);
-            words[self.top + middle / WORD] |= 1 << (middle % WORD);
+            self.set_above(words, leaf);
+        }
+    }
+
+    /// A word of the lowest level has got its first bit.
+    fn set_above(&self, words: &mut [u64], leaf: u32) {
+        let (middle, top) = (leaf >> SHIFT, leaf >> (2 * SHIFT));
+        words[(self.middle + middle) as usize] |= bit(leaf);
+        words[(self.top + top) as usize] |= bit(middle);
+        if let Some(summit) = self.summit {
+            words[summit.get() as usize] |= bit(top);
         }
     }
 
     /// Clears a key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn clear(&self, words: &mut [u64], key: u32) {
-        let leaf = key as usize / WORD;
-        let middle = leaf / WORD;
-        let word = &mut words[self.leaf + leaf];
-        *word &= !(1 << (key as usize % WORD));
+        let leaf = key >> SHIFT;
+        let word = &mut words[(self.leaf + leaf) as usize];
+        *word &= !bit(key);
         if *word == 0 {
-            let word = &mut words[self.middle + middle];
-            *word &= !(1 << (leaf % WORD));
-            if *word == 0 {
-                words[self.top + middle / WORD] &= !(1 << (middle % WORD));
+            self.clear_above(words, leaf);
+        }
+    }
+
+    /// A word of the lowest level has lost its last bit.
+    fn clear_above(&self, words: &mut [u64], leaf: u32) {
+        let (middle, top) = (leaf >> SHIFT, leaf >> (2 * SHIFT));
+        let word = &mut words[(self.middle + middle) as usize];
+        *word &= !bit(leaf);
+        if *word == 0 {
+            let word = &mut words[(self.top + top) as usize];
+            *word &= !bit(middle);
+            if let (0, Some(summit)) = (*word, self.summit) {
+                words[summit.get() as usize] &= !bit(top);
             }
         }
     }
@@ -95,45 +133,48 @@ impl Ladder {
     /// The lowest set key at or above `key`, or [`NONE`]: for walks that change nothing, off the hot path.
     pub(super) fn at_or_above(&self, words: &[u64], key: u32) -> u32 {
         let leaves = self.middle - self.leaf;
-        let mut leaf = key as usize / WORD;
+        let mut leaf = key >> SHIFT;
         if leaf >= leaves {
             return NONE;
         }
-        let mut word = words[self.leaf + leaf] & (u64::MAX << (key as usize % WORD));
+        let mut word = words[(self.leaf + leaf) as usize] & (u64::MAX << (key % WORD));
         while word == 0 {
             leaf += 1;
             // Skip whole middle words that are empty.
-            while leaf < leaves && leaf.is_multiple_of(WORD) && words[self.middle + leaf / WORD] == 0 {
+            while leaf < leaves && leaf.is_multiple_of(WORD) && words[(self.middle + (leaf >> SHIFT)) as usize] == 0 {
                 leaf += WORD;
             }
             if leaf >= leaves {
                 return NONE;
             }
-            word = words[self.leaf + leaf];
+            word = words[(self.leaf + leaf) as usize];
         }
-        (leaf * WORD) as u32 + word.trailing_zeros()
+        leaf << SHIFT | word.trailing_zeros()
     }
 
     /// Whether a key is set.
     pub(super) fn has(&self, words: &[u64], key: u32) -> bool {
-        words[self.leaf + key as usize / WORD] >> (key as usize % WORD) & 1 == 1
+        words[(self.leaf + (key >> SHIFT)) as usize] & bit(key) != 0
     }
 
     /// Whether each bit of the upper levels says what the word below it is.
     pub(super) fn agrees(&self, words: &[u64]) -> bool {
         let level = |below: &[u64], above: &[u64]| {
             above.iter().enumerate().all(|(at, word)| {
-                (0..WORD).all(|bit| {
-                    let set = below.get(at * WORD + bit).is_some_and(|w| *w != 0);
+                (0..WORD as usize).all(|bit| {
+                    let set = below.get(at * WORD as usize + bit).is_some_and(|w| *w != 0);
                     (*word >> bit & 1 == 1) == set
                 })
             })
         };
-        level(&words[self.leaf..self.middle], &words[self.middle..self.top])
-            && level(&words[self.middle..self.top], &words[self.top..self.top + self.tops])
+        let [leaf, middle, top] = [self.leaf, self.middle, self.top].map(|at| at as usize);
+        let tops = (middle - leaf).div_ceil((WORD * WORD) as usize);
+        let summit = self.summit.map_or(0..0, |at| at.get() as usize..at.get() as usize + 1);
+        level(&words[leaf..middle], &words[middle..top])
+            && level(&words[middle..top], &words[top..top + tops])
+            && (summit.is_empty() || level(&words[top..top + tops], &words[summit]))
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +190,7 @@ mod tests {
         };
         for ticks in [1, 2, 63, 64, 65, 4096, 4097, 100_000, 1 << 18, (1 << 18) + 1, 1 << 22, 1 << 24] {
             let start = 7;
-            let ladder = Ladder::new(ticks, start, true);
+            let ladder = Ladder::new(ticks, start as u32, true);
             let mut words = vec![0u64; start + Ladder::words(ticks)];
             let mut set = BTreeSet::new();
             for round in 0..4000 {
