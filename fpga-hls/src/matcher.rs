@@ -19,6 +19,17 @@ pub trait Matcher {
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether it holds commands whose events come at a later poll, though the last poll found none: a device. It may be so for a
+    /// bounded time only; then the matcher must have answered, or have failed. One that answers at once is never busy.
+    fn busy(&self) -> bool {
+        false
+    }
+
+    /// Why it has failed, if it has: it takes and answers nothing any more. What it answered before is right in its order.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A matcher in this process, that executes a command at once: the software twin and the reference.
