@@ -195,6 +195,16 @@ impl<F: PciFunction, C: Clock> Device<F, C> {
         self.failure.as_ref()
     }
 
+    /// Why it failed, if it has, to keep. It stays stopped until it is reset.
+    pub fn take_error(&mut self) -> Option<DeviceError> {
+        let error = self.failure.take();
+        if error.is_some() {
+            self.outstanding.clear();
+            self.registers.write32(reg::CONTROL, reg::control(reg::RESET, self.epoch));
+        }
+        error
+    }
+
     /// Number of the reset that it runs in.
     pub fn epoch(&self) -> u16 {
         self.epoch
