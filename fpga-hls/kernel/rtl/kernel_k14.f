@@ -1,0 +1,10 @@
+gen/abi_pkg.sv
+gen/k14s14/kernel_pkg.sv
+gen/k14s14/wb_decode.sv
+gen/k14s14/wb_step.sv
+gen/k14s14/wb_encode.sv
+rtl/kernel_ram.sv
+rtl/kernel_in.sv
+rtl/kernel_out.sv
+rtl/kernel_core.sv
+rtl/wirebook_kernel.sv
