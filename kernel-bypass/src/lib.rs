@@ -2,6 +2,7 @@
 //!
 //! - [`ring`]: the single-producer single-consumer ring of 32-byte beats, and one of byte messages.
 //! - [`pci`]: PCI Express functions: VFIO, and device models in this process.
+//! - [`frame`]: Ethernet frames: AF_XDP, and a wire in memory with faults.
 //! - [`stream`]: byte streams between the venue and its clients, behind one polled trait.
 //! - [`cpu`]: cores, wait strategies, clocks.
 //! - [`counters`]: named counters that another process may watch.
@@ -11,6 +12,7 @@
 
 pub mod counters;
 pub mod cpu;
+pub mod frame;
 pub mod pci;
 pub mod ring;
 pub mod stream;

@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 
 /// Received bytes, contiguous.
-pub(super) struct RecvBuffer {
+pub(in crate::stream) struct RecvBuffer {
     bytes: Box<[u8]>,
     head: usize,
     tail: usize,
@@ -60,7 +60,7 @@ impl RecvBuffer {
 }
 
 /// Bytes to be sent, in a circle.
-pub(super) struct SendBuffer {
+pub(in crate::stream) struct SendBuffer {
     bytes: Box<[u8]>,
     head: usize,
     len: usize,

@@ -7,15 +7,15 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Every change of a stream socket, each told once.
-pub(super) const STREAM: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+pub(in crate::stream) const STREAM: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
 /// Something to accept, or on a descriptor that is watched, told once.
-pub(super) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
+pub(in crate::stream) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
 /// Something to read, told until it is read.
-pub(super) const LEVEL: u32 = libc::EPOLLIN as u32;
+pub(in crate::stream) const LEVEL: u32 = libc::EPOLLIN as u32;
 
 /// What epoll told of one socket.
 #[derive(Clone, Copy)]
-pub(super) struct Ready {
+pub(in crate::stream) struct Ready {
     pub token: u64,
     flags: u32,
 }
@@ -40,7 +40,7 @@ impl Ready {
     }
 }
 
-pub(super) struct Epoll {
+pub(in crate::stream) struct Epoll {
     fd: OwnedFd,
     events: Box<[libc::epoll_event]>,
     count: usize,

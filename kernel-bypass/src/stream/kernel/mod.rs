@@ -6,10 +6,10 @@
 //!
 //! **Limits.** One thread. TCP over IPv4 or IPv6, without Nagle's delay. Everything is allocated when the port is made.
 
-mod buffer;
+pub(in crate::stream) mod buffer;
 mod config;
 mod conn;
-mod epoll;
+pub(in crate::stream) mod epoll;
 mod open;
 mod poll;
 
