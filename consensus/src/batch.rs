@@ -254,6 +254,19 @@ impl fmt::Debug for Batch {
 }
 
 impl Header {
+    /// Reads the header of a batch on its own, without the records behind it.
+    ///
+    /// # Errors
+    /// Whatever is not the header of some batch.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BatchError> {
+        if bytes.len() < HEADER_BYTES {
+            return Err(BatchError::Length { expected: HEADER_BYTES, found: bytes.len() });
+        }
+        let (header, _) = Self::read(bytes)?;
+        header.check()?;
+        Ok(header)
+    }
+
     /// What must hold of a header whatever its records are.
     fn check(&self) -> Result<(), BatchError> {
         if self.number == 0 {

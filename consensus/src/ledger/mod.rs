@@ -8,12 +8,22 @@
 //! - **Limits**: accounts below [`MAX_ACCOUNTS`], assets below [`MAX_ASSETS`]. Nothing overflows: account 0 refuses to
 //!   go below `-MAX_SUPPLY`, every other balance is 0 or more, and they sum to 0.
 //! - **Idempotence**: a transfer's id is remembered through the day it was booked in and the next ([`TransferIds`]).
-//! - **Cost**: a balance is one index into one array. [`Ledger::root`] hashes every balance anew: it is for seals and
-//!   snapshots, not for the hot path.
+//! - **Pending**: a pend holds its amount in the payer's `reserved` until it is posted, voided or expired ([`Pending`]).
+//! - **History** cannot be changed: [`Ledger::history`] chains every transfer that took effect, with its record's seq.
+//! - **Roots and proofs**: [`Ledger::root`] commits to all of it, to the balances by a [`tree`], so that one balance is proven
+//!   by a kilobyte of hashes ([`Ledger::path`]).
+//! - **Cost**: a balance is one index into one array. A root hashes anew what has changed since the last.
 
 mod ids;
+mod pending;
+pub mod tree;
 
+use crate::record::Leg;
+use tree::{DEPTH, Digest, Tree};
+
+pub(crate) use ids::Mark;
 pub use ids::{Known, MAX_IDS_PER_DAY, TransferIds};
+pub use pending::{MAX_PENDING, Pending};
 
 /// The account of the outside world: where money comes from and goes to.
 pub const OUTSIDE: u32 = 0;
@@ -82,8 +92,37 @@ pub struct Ledger {
     balances: Vec<Balance>,
     accounts: u32,
     assets: u16,
+    tree: Tree,
+    history: Digest,
     /// Transfers that were booked.
     pub ids: TransferIds,
+    /// Pends that wait.
+    pub pending: Pending,
+}
+
+/// What a ledger's root is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerParts {
+    /// Root of the [`tree`] over all balances.
+    pub balances: Digest,
+    /// [`Ledger::history`].
+    pub history: Digest,
+    /// [`TransferIds::digest`].
+    pub ids: Digest,
+    /// [`Pending::digest`].
+    pub pending: Digest,
+}
+
+impl LedgerParts {
+    /// The ledger's root: `blake3("wirebook ledger v2" | balances | history | ids | pending)`.
+    pub fn root(&self) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"wirebook ledger v2");
+        for part in [&self.balances, &self.history, &self.ids, &self.pending] {
+            hasher.update(part);
+        }
+        *hasher.finalize().as_bytes()
+    }
 }
 
 impl Ledger {
@@ -109,6 +148,10 @@ impl Ledger {
     pub fn grow(&mut self, accounts: u32, assets: u16) {
         assert!(accounts <= MAX_ACCOUNTS && assets <= MAX_ASSETS, "{accounts} accounts, {assets} assets");
         let (accounts, assets) = (accounts.max(self.accounts), assets.max(self.assets));
+        if (accounts, assets) == (self.accounts, self.assets) {
+            return;
+        }
+        self.tree.grow(accounts);
         if assets != self.assets {
             let mut grown = vec![Balance::default(); accounts as usize * usize::from(assets)];
             if self.assets != 0 {
@@ -141,6 +184,7 @@ impl Ledger {
     #[inline]
     fn cell(&mut self, account: u32, asset: u16) -> &mut Balance {
         let at = self.at(account, asset);
+        self.tree.mark(account);
         &mut self.balances[at]
     }
 
@@ -151,6 +195,13 @@ impl Ledger {
         assert!(0 <= amount && amount <= cell.available, "{amount} of {} available", cell.available);
         cell.available -= amount;
         cell.reserved += amount;
+    }
+
+    /// Holds what a pend moves later. The caller has seen that [`Ledger::affords`] it; the outside world owes the more.
+    pub(crate) fn hold(&mut self, posting: &Posting) {
+        let cell = self.cell(posting.from, posting.asset);
+        cell.available -= posting.amount;
+        cell.reserved += posting.amount;
     }
 
     /// Gives back what was held.
@@ -218,22 +269,51 @@ impl Ledger {
         }
     }
 
-    /// Digest of every balance that is not zero, by account, then asset, and of the ids that are remembered.
-    /// Costs one pass over all balances.
-    pub fn root(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"wirebook ledger v1");
-        for (account, asset, balance) in self.balances() {
-            let mut row = [0; 40];
-            row[0..4].copy_from_slice(&account.to_le_bytes());
-            row[4..6].copy_from_slice(&asset.to_le_bytes());
-            row[8..24].copy_from_slice(&balance.available.to_le_bytes());
-            row[24..40].copy_from_slice(&balance.reserved.to_le_bytes());
-            hasher.update(&row);
+    /// Remembers for ever that this leg took effect with the record of this seq.
+    pub(crate) fn write_history(&mut self, seq: u64, leg: &Leg) {
+        self.history = ids::link(&self.history, seq, leg);
+    }
+
+    /// Digest of every transfer that ever took effect, in order: each link hashes the one before, the record's seq, the leg.
+    pub fn history(&self) -> Digest {
+        self.history
+    }
+
+    pub(crate) fn set_history(&mut self, history: Digest) {
+        self.history = history;
+    }
+
+    fn row(&self, account: u32) -> &[Balance] {
+        let assets = usize::from(self.assets);
+        match account < self.accounts {
+            true => &self.balances[account as usize * assets..][..assets],
+            false => &[],
         }
-        hasher.update(b"ids");
-        self.ids.hash_into(&mut hasher);
-        *hasher.finalize().as_bytes()
+    }
+
+    /// What [`Ledger::root`] is made of.
+    pub fn parts(&self) -> LedgerParts {
+        LedgerParts {
+            balances: self.tree.root(|account| self.row(account)),
+            history: self.history,
+            ids: self.ids.digest(),
+            pending: self.pending.digest(),
+        }
+    }
+
+    /// Digest of every balance, of the history, of the ids that are remembered and of what is pending. Costs a few hashes for each
+    /// account that has changed since the last root, and a pass over what is pending.
+    pub fn root(&self) -> Digest {
+        self.parts().root()
+    }
+
+    /// What proves a balance, or that there is none: the siblings between its leaf and the root of the balances.
+    ///
+    /// # Panics
+    /// When account or asset is beyond the limits.
+    pub fn path(&self, account: u32, asset: u16) -> [Digest; DEPTH] {
+        assert!(account < MAX_ACCOUNTS && asset < MAX_ASSETS, "account {account}, asset {asset}");
+        self.tree.path(account, asset, |account| self.row(account))
     }
 }
 

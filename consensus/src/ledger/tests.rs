@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::Transfer;
+use crate::record::{Leg, Transfer};
 
 fn posting(from: u32, to: u32, asset: u16, amount: i128) -> Posting {
     Posting { seq: 1, from, to, asset, amount, cause: Cause::Transfer }
@@ -80,7 +80,7 @@ fn the_root_tells_every_balance_and_every_id_but_not_the_room() {
     reserved.reserve(2, 0, 1);
     assert_ne!(reserved.root(), root);
     let mut remembers = ledger.clone();
-    remembers.ids.insert(&Transfer { id: 9, from: 0, to: 2, asset: 0, amount: 1 });
+    remembers.ids.insert(&Leg::book(Transfer { id: 9, from: 0, to: 2, asset: 0, amount: 1 }));
     let today = remembers.root();
     assert_ne!(today, root);
     remembers.ids.turn();
@@ -90,13 +90,39 @@ fn the_root_tells_every_balance_and_every_id_but_not_the_room() {
 #[test]
 fn ids_live_for_two_days() {
     let transfer = Transfer { id: 9, from: 0, to: 2, asset: 0, amount: 1 };
+    let other = Leg::book(Transfer { amount: 2, ..transfer });
+    let transfer = Leg::book(transfer);
     let mut ids = TransferIds::default();
     assert_eq!(ids.known(&transfer), Known::New);
     ids.insert(&transfer);
     for _ in 0..2 {
         assert_eq!(ids.known(&transfer), Known::Same);
-        assert_eq!(ids.known(&Transfer { amount: 2, ..transfer }), Known::Other(transfer));
+        assert_eq!(ids.known(&other), Known::Other(transfer));
         ids.turn();
     }
     assert_eq!(ids.known(&transfer), Known::New);
+}
+
+#[test]
+fn the_tree_of_a_ledger_that_grew_and_changed_is_that_of_one_made_at_once() {
+    let mut random = wirebook_matcher::flow::Random::new(11);
+    let mut slow = Ledger::new();
+    for round in 0..60u32 {
+        slow.grow(2 + round * 7 % 150, 1 + (round / 9) as u16);
+        for _ in 0..20 {
+            let account = random.below(u64::from(slow.accounts())) as u32;
+            let asset = random.below(u64::from(slow.assets())) as u16;
+            slow.restore(
+                account,
+                asset,
+                Balance { available: random.below(3).into(), reserved: random.below(2).into() },
+            );
+        }
+        let mut fresh = Ledger::new();
+        fresh.grow(slow.accounts(), slow.assets());
+        slow.balances().for_each(|(account, asset, balance)| fresh.restore(account, asset, balance));
+        assert_eq!(fresh.parts().balances, slow.parts().balances, "round {round}");
+    }
+    let empty = Ledger::new();
+    assert_eq!(empty.parts().balances, *tree::empty(tree::DEPTH), "no balance is the empty tree");
 }

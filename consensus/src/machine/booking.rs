@@ -42,6 +42,7 @@ impl Books {
                 if let Some(transferred) = &pending.posting {
                     posting(transferred);
                 }
+                self.chained.drain(..).for_each(|moved| posting(&moved));
             }
             Stage::Refused(reason) => only(e, expect.rejected(command, reason), "answer to what must be rejected")?,
             Stage::Cancel | Stage::ReplaceByNothing => self.taker_gone(e, Reason::User)?,

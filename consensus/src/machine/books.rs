@@ -16,8 +16,8 @@ use super::orders::{LiveOrder, MAX_QTY, Sizes};
 use super::planted::{Plant, Planted};
 use super::refusal::Refusal;
 use super::registry::RegistryBook;
-use crate::ledger::{Balance, Cause, Known, Ledger, Posting};
-use crate::record::{EpochOpen, Payload, Record, RecordKind, Seal, Seq, Transfer};
+use crate::ledger::{Balance, Ledger, Posting};
+use crate::record::{EpochOpen, Leg, Payload, Record, RecordKind, Seal, Seq};
 
 /// Most order slots of a shard.
 pub const MAX_SLOTS: u32 = 1 << 24;
@@ -89,6 +89,8 @@ pub struct Books {
     pub(super) fills: u64,
     pub(super) seal: SealRun,
     pub(super) pending: Pending,
+    /// What a chain of transfers has moved, to be told with `done`.
+    pub(super) chained: Vec<Posting>,
     pub(super) plant: Plant,
 }
 
@@ -110,6 +112,7 @@ impl Books {
             fills: 0,
             seal: SealRun::default(),
             pending: Pending { stage: Stage::Idle, command, index: 0, taker: 0, extra: 0, posting: None },
+            chained: Vec::new(),
             plant: Plant::default(),
         }
     }
@@ -239,7 +242,8 @@ impl Books {
                 let (accounts, assets) = self.registry.ledger_size();
                 self.ledger.grow(accounts, assets);
             }
-            Payload::Transfer(transfer) => pending.posting = self.transfer(seq, transfer)?,
+            Payload::Transfer(transfer) => pending.posting = self.leg(header, &Leg::book(*transfer))?,
+            Payload::Chain(chain) => self.chain(header, chain)?,
             Payload::State(state) => {
                 if self.registry.state(seq, state)? {
                     self.ledger.ids.turn();
@@ -313,35 +317,6 @@ impl Books {
         }
         self.orders.resize(epoch.slots as usize, LiveOrder::FREE);
         Ok(())
-    }
-
-    fn transfer(&mut self, seq: u64, transfer: &Transfer) -> Result<Option<Posting>, Refusal> {
-        let Transfer { id, from, to, asset, amount } = *transfer;
-        let known = self.ledger.ids.known(transfer);
-        match known {
-            Known::Same if !self.plant.is(Planted::TransferTwice) => return Ok(None),
-            Known::Other(booked) => return Err(Refusal::TransferId { seq, booked }),
-            Known::Full => return Err(Refusal::TransferIdsFull { seq }),
-            Known::New | Known::Same => {}
-        }
-        for account in [from, to] {
-            if !self.registry.may_hold(account) {
-                return Err(Refusal::Unknown { seq, what: "account", id: u64::from(account) });
-            }
-        }
-        if usize::from(asset) >= self.registry.assets().len() {
-            return Err(Refusal::Unknown { seq, what: "asset", id: u64::from(asset) });
-        }
-        let posting = Posting { seq, from, to, asset, amount, cause: Cause::Transfer };
-        if from == to || !self.ledger.affords(&posting) {
-            let available = self.balance(from, asset).available;
-            return Err(Refusal::TransferFunds { seq, id, from, amount, available });
-        }
-        self.ledger.post(&posting);
-        if known == Known::New {
-            self.ledger.ids.insert(transfer);
-        }
-        Ok(Some(posting))
     }
 
     fn check_seal(&self, seq: u64, seal: &Seal) -> Result<(), Refusal> {

@@ -14,14 +14,14 @@ use super::books::{Books, MAX_SLOTS, SealRun};
 use super::chain::EventChain;
 use super::orders::{LiveOrder, Sizes};
 use super::{Machine, Refusal};
-use crate::ledger::{Balance, TransferIds, Unbalanced};
+use crate::ledger::{Balance, MAX_PENDING, TransferIds, Unbalanced};
 use crate::record::{
-    Account, Asset, DayPhase, Fee, HaltMode, Instrument, Registry, Restriction, RiskLimits, SessionLogin, State,
-    Transfer,
+    Account, Action, Asset, Ceiling, DayPhase, Fee, HaltMode, Instrument, Leg, Registry, Restriction, RiskLimits,
+    SessionLogin, State, Transfer,
 };
 
 /// Version of the image; another is refused.
-pub const IMAGE_VERSION: u32 = 1;
+pub const IMAGE_VERSION: u32 = 2;
 
 /// A machine as plain data.
 #[derive(Clone, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -45,10 +45,14 @@ pub struct MachineImage {
     limits: Vec<RiskLimits>,
     sessions: Vec<SessionLogin>,
     restrictions: Vec<Restriction>,
+    ceilings: Vec<Ceiling>,
     states: Vec<StateImage>,
     balances: Vec<BalanceImage>,
-    ids_today: Vec<TransferImage>,
-    ids_before: Vec<TransferImage>,
+    history: [u8; 32],
+    /// In the order in which they were booked.
+    ids_today: Vec<LegImage>,
+    ids_before: Vec<LegImage>,
+    pending: Vec<LegImage>,
     /// In the twin's order, so that entering them again makes the same queues.
     orders: Vec<OrderImage>,
     event_blocks: [u8; 32],
@@ -72,12 +76,15 @@ struct BalanceImage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-struct TransferImage {
+struct LegImage {
     id: u128,
     from: u32,
     to: u32,
     asset: u16,
     amount: i128,
+    action: u8,
+    pending: u128,
+    expires_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -108,7 +115,9 @@ pub enum ImageError {
     Registry(Refusal),
     #[error("the order in slot {slot}: {what}")]
     Order { slot: u32, what: &'static str },
-    #[error("account {account} reserves {found} of asset {asset}, its orders reserve {expected}")]
+    #[error("transfers: {what}")]
+    Transfers { what: &'static str },
+    #[error("account {account} reserves {found} of asset {asset}, its orders and pends reserve {expected}")]
     Reserved { account: u32, asset: u16, found: i128, expected: i128 },
     #[error(transparent)]
     Unbalanced(#[from] Unbalanced),
@@ -197,10 +206,13 @@ impl<T: Twin> Machine<T> {
             limits: Vec::new(),
             sessions: Vec::new(),
             restrictions: Vec::new(),
+            ceilings: Vec::new(),
             states: books.registry.states().iter().map(StateImage::of).collect(),
             balances: books.ledger.balances().map(BalanceImage::of).collect(),
-            ids_today: books.ledger.ids.today().map(TransferImage::of).collect(),
-            ids_before: books.ledger.ids.before().map(TransferImage::of).collect(),
+            history: books.ledger.history(),
+            ids_today: books.ledger.ids.today().map(LegImage::of).collect(),
+            ids_before: books.ledger.ids.before().map(LegImage::of).collect(),
+            pending: books.ledger.pending.iter().map(LegImage::of).collect(),
             orders,
             event_blocks: *event_blocks,
             event_tail: event_tail.to_vec(),
@@ -214,6 +226,7 @@ impl<T: Twin> Machine<T> {
                 Registry::Limits(limits) => image.limits.push(limits),
                 Registry::Fee(fee) => image.fees.push(fee),
                 Registry::Restrict(restriction) => image.restrictions.push(restriction),
+                Registry::Ceiling(ceiling) => image.ceilings.push(ceiling),
             }
         }
         image
@@ -236,9 +249,6 @@ impl<T: Twin> Machine<T> {
         restore_sizes(books, image)?;
         restore_registry(books, image).map_err(ImageError::Registry)?;
         restore_money(books, image)?;
-        if image.orders.is_empty() {
-            return Ok(machine);
-        }
         for order in &image.orders {
             let what = restore_order(books, order).err();
             if let Some(what) = what {
@@ -246,6 +256,9 @@ impl<T: Twin> Machine<T> {
             }
         }
         check_reserves(books)?;
+        if image.orders.is_empty() {
+            return Ok(machine);
+        }
         machine.refresh();
         let twin = machine.twin.as_mut().expect("just made");
         for order in &image.orders {
@@ -289,7 +302,8 @@ fn restore_registry(books: &mut Books, image: &MachineImage) -> Result<(), Refus
         .chain(image.accounts.iter().copied().map(Registry::Account))
         .chain(image.limits.iter().copied().map(Registry::Limits))
         .chain(image.sessions.iter().copied().map(Registry::Session))
-        .chain(image.restrictions.iter().copied().map(Registry::Restrict));
+        .chain(image.restrictions.iter().copied().map(Registry::Restrict))
+        .chain(image.ceilings.iter().copied().map(Registry::Ceiling));
     for entry in entries {
         books.limits_version += u64::from(books.registry.apply(seq, &entry, has)?);
     }
@@ -325,8 +339,21 @@ fn restore_money(books: &mut Books, image: &MachineImage) -> Result<(), ImageErr
         }
         books.ledger.restore(account, asset, Balance { available, reserved });
     }
-    let transfers = |images: &[TransferImage]| images.iter().map(TransferImage::transfer).collect::<Vec<_>>();
-    books.ledger.ids = TransferIds::restore(&transfers(&image.ids_today), &transfers(&image.ids_before));
+    let legs = |images: &[LegImage]| images.iter().map(LegImage::leg).collect::<Option<Vec<_>>>();
+    let legs = |images: &[LegImage]| legs(images).ok_or(ImageError::Transfers { what: "an action means nothing" });
+    books.ledger.ids = TransferIds::restore(&legs(&image.ids_today)?, &legs(&image.ids_before)?)
+        .ok_or(ImageError::Transfers { what: "an id stands twice" })?;
+    for pend in legs(&image.pending)? {
+        let Leg { action, transfer, .. } = pend;
+        let known = transfer.from < books.ledger.accounts() && transfer.asset < books.ledger.assets();
+        let holds = action == Action::Pend && transfer.amount > 0 && known;
+        if !holds || books.ledger.pending.find(transfer.id).is_some() || books.ledger.pending.is_full() {
+            return Err(ImageError::Transfers { what: "a pend holds nothing, stands twice, or is one too many" });
+        }
+        books.ledger.pending.open(&pend);
+    }
+    debug_assert!(books.ledger.pending.iter().len() <= MAX_PENDING);
+    books.ledger.set_history(image.history);
     Ok(books.ledger.check()?)
 }
 
@@ -351,13 +378,16 @@ fn restore_order(books: &mut Books, image: &OrderImage) -> Result<(), &'static s
     Ok(())
 }
 
-/// What accounts reserve is what their live orders reserve.
+/// What accounts reserve is what their live orders and their pends reserve.
 pub(super) fn check_reserves(books: &Books) -> Result<(), ImageError> {
     let assets = usize::from(books.ledger.assets());
     let mut expected = vec![0i128; books.ledger.accounts() as usize * assets];
     for (_, order) in books.orders() {
         let rates = &books.registry.instruments[usize::from(order.instrument)].rates;
         expected[order.account as usize * assets + usize::from(rates.reserve_asset(order.side))] += order.reserved();
+    }
+    for Leg { transfer, .. } in books.ledger.pending.iter() {
+        expected[transfer.from as usize * assets + usize::from(transfer.asset)] += transfer.amount;
     }
     for (at, expected) in expected.into_iter().enumerate() {
         let (account, asset) = ((at / assets) as u32, (at % assets) as u16);
@@ -386,14 +416,15 @@ impl BalanceImage {
     }
 }
 
-impl TransferImage {
-    fn of(transfer: &Transfer) -> Self {
-        let Transfer { id, from, to, asset, amount } = *transfer;
-        Self { id, from, to, asset, amount }
+impl LegImage {
+    fn of(leg: &Leg) -> Self {
+        let Leg { action, transfer: Transfer { id, from, to, asset, amount }, pending, expires_ns } = *leg;
+        Self { id, from, to, asset, amount, action: action as u8, pending, expires_ns }
     }
 
-    fn transfer(&self) -> Transfer {
-        let Self { id, from, to, asset, amount } = *self;
-        Transfer { id, from, to, asset, amount }
+    fn leg(&self) -> Option<Leg> {
+        let Self { id, from, to, asset, amount, action, pending, expires_ns } = *self;
+        let action = Action::from_byte(action)?;
+        Some(Leg { action, transfer: Transfer { id, from, to, asset, amount }, pending, expires_ns })
     }
 }

@@ -19,8 +19,10 @@ mod planted;
 mod rates;
 mod refusal;
 mod registry;
+mod root;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod transfers;
 
 use wirebook_matcher::Twin;
 use wirebook_matcher::abi::{Command, Event, Kind, Limits};
@@ -35,6 +37,7 @@ pub use orders::LiveOrder;
 pub use rates::{MAX_PPM, MAX_UNIT, Rates};
 pub use refusal::{Fault, Refusal};
 pub use registry::{AccountEntry, Day, InstrumentEntry, MAX_INSTRUMENTS, MAX_SESSIONS, RegistryBook};
+pub use root::RootParts;
 
 /// Takes what records bring about, step by step, with the books as they stand at each: recovery tells clients from it what
 /// the hot path would have told them.
@@ -120,21 +123,23 @@ impl<T: Twin> Machine<T> {
         self.twin_version = version;
     }
 
-    /// Digest of everything that decides what further records bring about, and of all events so far.
-    ///
-    /// `blake3("wirebook root v1" | last seq | ledger root | event chain | twin digest | registry digest | books digest)`.
-    /// Costs a pass over balances, live orders and the registry: for seals, not for every record.
+    /// Digest of everything that decides what further records bring about, and of all events so far: see [`RootParts`].
+    /// Costs a pass over live orders and the registry, and hashes what has changed of the ledger: for seals, not for every
+    /// record.
     pub fn root(&self) -> [u8; 32] {
-        let twin = self.twin.as_ref().map_or_else(|| *blake3::hash(b"").as_bytes(), T::digest);
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"wirebook root v1");
-        hasher.update(&self.last_seq().to_le_bytes());
-        hasher.update(&self.books.ledger().root());
-        hasher.update(&self.event_chain());
-        hasher.update(&twin);
-        hasher.update(&self.books.registry().digest());
-        hasher.update(&self.books.digest());
-        *hasher.finalize().as_bytes()
+        self.root_parts().root()
+    }
+
+    /// What [`Machine::root`] is made of.
+    pub fn root_parts(&self) -> RootParts {
+        RootParts {
+            last_seq: self.last_seq(),
+            ledger: self.books.ledger().root(),
+            events: self.event_chain(),
+            twin: self.twin.as_ref().map_or_else(|| *blake3::hash(b"").as_bytes(), T::digest),
+            registry: self.books.registry().digest(),
+            books: self.books.digest(),
+        }
     }
 
     /// Digest of all event beats so far.

@@ -2,7 +2,7 @@
 
 /// A rule that a test breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Planted {
+pub(crate) enum Planted {
     /// The taker of a fill pays no fee.
     FeeNotBooked,
     /// A maker that self-trade prevention cancels keeps its reserve.
@@ -19,11 +19,17 @@ pub(super) enum Planted {
     TransferTwice,
     /// Match numbers begin anew with each epoch.
     FillsStartOver,
+    /// The legs of a chain before one that is refused stay.
+    ChainInPart,
+    /// A pend whose time is over can be posted.
+    PostsExpired,
+    /// A pend that ends keeps what it holds.
+    VoidKeepsHold,
 }
 
 /// Which rule is broken: none, outside of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Plant {
+pub(crate) struct Plant {
     #[cfg(test)]
     pub broken: Option<Planted>,
 }

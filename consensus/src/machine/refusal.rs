@@ -2,7 +2,7 @@
 
 use wirebook_matcher::abi::Event;
 
-use crate::record::{RecordKind, Seq, Transfer};
+use crate::record::{Leg, RecordKind, Seq};
 
 /// Why a record was refused. A refused record leaves no trace.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,8 +50,18 @@ pub enum Refusal {
     Capability { seq: u64, instrument: u16, needs: u32, has: u32 },
     #[error("seq {}: transfer {id:#x} of {amount}: account {from} has {available}", Dotted(*seq))]
     TransferFunds { seq: u64, id: u128, from: u32, amount: i128, available: i128 },
-    #[error("seq {}: transfer {:#x} was booked as {booked:?}", Dotted(*seq), booked.id)]
-    TransferId { seq: u64, booked: Transfer },
+    #[error("seq {}: transfer {:#x} was booked as {booked:?}", Dotted(*seq), booked.transfer.id)]
+    TransferId { seq: u64, booked: Leg },
+    #[error("seq {}: transfer {id:#x}: {field} is {found}, allowed {allowed}", Dotted(*seq))]
+    Leg { seq: u64, id: u128, field: &'static str, found: i128, allowed: i128 },
+    #[error("seq {}: transfer {id:#x}: {pending:#x} pends no more, or never did", Dotted(*seq))]
+    NotPending { seq: u64, id: u128, pending: u128 },
+    #[error("seq {}: transfer {id:#x}: too many transfers are pending, allowed {}", Dotted(*seq), crate::ledger::MAX_PENDING)]
+    PendingFull { seq: u64, id: u128 },
+    #[error("seq {}: transfer {id:#x}: account {account} would have {found} of asset {asset}, its ceiling is {allowed}", Dotted(*seq))]
+    Ceiling { seq: u64, id: u128, account: u32, asset: u16, found: i128, allowed: i128 },
+    #[error("seq {}: transfer {id:#x} of a chain is {}, its first is {}", Dotted(*seq), told(*known), told(!*known))]
+    ChainInPart { seq: u64, id: u128, known: bool },
     #[error("seq {}: no more transfers can be remembered today", Dotted(*seq))]
     TransferIdsFull { seq: u64 },
     #[error("seq {}: day {date} cannot {what} while day {current} is {}", Dotted(*seq), if *open { "open" } else { "closed" })]
@@ -74,6 +84,10 @@ pub struct Fault {
     pub found: Event,
     /// The only one that would have been right, where there is only one.
     pub expected: Option<Event>,
+}
+
+fn told(known: bool) -> &'static str {
+    if known { "booked already" } else { "new" }
 }
 
 /// A seq as epoch and counter.

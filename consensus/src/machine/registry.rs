@@ -4,16 +4,16 @@
 //! enforces (limits, restrictions, halts, kill switches, the day's phase) is kept here for it and for its successors,
 //! and does not decide what the books admit: a risk refusal is recorded, not judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wirebook_matcher::abi::{Capabilities, Limits};
 
 use super::rates::{MAX_PPM, Rates};
 use super::refusal::Refusal;
-use crate::ledger::{FEES, MAX_ACCOUNTS, MAX_ASSETS, OUTSIDE};
+use crate::ledger::{FEES, MAX_ACCOUNTS, MAX_ASSETS, MAX_SUPPLY, OUTSIDE};
 use crate::record::{
-    ALL_ACCOUNTS, Account, Asset, DayPhase, Fee, HaltMode, Instrument, Registry, Restriction, RiskLimits, SessionLogin,
-    State,
+    ALL_ACCOUNTS, Account, Asset, Ceiling, DayPhase, Fee, HaltMode, Instrument, Registry, Restriction, RiskLimits,
+    SessionLogin, State,
 };
 
 /// Instruments are below this number.
@@ -71,6 +71,7 @@ pub struct RegistryBook {
     pub(super) accounts: Vec<AccountEntry>,
     sessions: Vec<Option<SessionLogin>>,
     restrictions: BTreeSet<(u32, u16)>,
+    ceilings: BTreeMap<(u32, u16), i128>,
     day: Option<Day>,
     all_killed: bool,
 }
@@ -136,6 +137,11 @@ impl RegistryBook {
         self.restrictions.contains(&(account, instrument))
     }
 
+    /// The most that an account may have of an asset; [`MAX_SUPPLY`] without a ceiling.
+    pub fn ceiling(&self, account: u32, asset: u16) -> i128 {
+        self.ceilings.get(&(account, asset)).copied().unwrap_or(MAX_SUPPLY)
+    }
+
     /// Whether orders of this account are to be refused: its own switch, or the one for all.
     pub fn killed(&self, account: u32) -> bool {
         self.all_killed || self.account(account).is_some_and(|entry| entry.killed)
@@ -180,6 +186,16 @@ impl RegistryBook {
                 match restricted {
                     true => self.restrictions.insert((*account, *instrument)),
                     false => self.restrictions.remove(&(*account, *instrument)),
+                };
+            }
+            Registry::Ceiling(Ceiling { account, asset, most }) => {
+                self.registered(seq, *account)?;
+                if usize::from(*asset) >= self.assets.len() {
+                    return Err(Refusal::Unknown { seq, what: "asset", id: u64::from(*asset) });
+                }
+                match *most >= MAX_SUPPLY {
+                    true => self.ceilings.remove(&(*account, *asset)),
+                    false => self.ceilings.insert((*account, *asset), *most),
                 };
             }
         }
@@ -361,6 +377,10 @@ impl RegistryBook {
                 let known = self.account(new.account).is_some() && self.instrument(new.instrument).is_some();
                 known && self.restricted(new.account, new.instrument) == new.restricted
             }
+            Registry::Ceiling(new) => {
+                let known = self.account(new.account).is_some() && usize::from(new.asset) < self.assets.len();
+                known && self.ceiling(new.account, new.asset) == new.most.min(MAX_SUPPLY)
+            }
         }
     }
 
@@ -377,6 +397,9 @@ impl RegistryBook {
         entries.extend(self.sessions().copied().map(Registry::Session));
         entries.extend(self.restrictions.iter().map(|(account, instrument)| {
             Registry::Restrict(Restriction { account: *account, instrument: *instrument, restricted: true })
+        }));
+        entries.extend(self.ceilings.iter().map(|((account, asset), most)| {
+            Registry::Ceiling(Ceiling { account: *account, asset: *asset, most: *most })
         }));
         entries
     }

@@ -6,7 +6,7 @@ mod golden;
 mod hostile;
 mod images;
 mod oracle;
-mod random;
+pub(crate) mod random;
 mod refusals;
 mod sources;
 mod speed;

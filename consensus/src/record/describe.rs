@@ -61,6 +61,16 @@ impl fmt::Display for Payload<'_> {
             Self::Transfer(t) => {
                 write!(f, "id {:#x} from {} to {} asset {} amount {}", t.id, t.from, t.to, t.asset, t.amount)
             }
+            Self::Chain(chain) => chain.legs().enumerate().try_for_each(|(at, leg)| {
+                let (t, between) = (leg.transfer, if at == 0 { "" } else { "; " });
+                write!(f, "{between}{} id {:#x} from {} to {}", leg.action.name(), t.id, t.from, t.to)?;
+                write!(f, " asset {} amount {}", t.asset, t.amount)?;
+                match (leg.pending, leg.expires_ns) {
+                    (0, 0) => Ok(()),
+                    (0, time) => write!(f, " expires {}.{:09}", time / 1_000_000_000, time % 1_000_000_000),
+                    (pending, _) => write!(f, " of {pending:#x}"),
+                }
+            }),
             Self::State(state) => write!(f, "{state}"),
             Self::Seal(s) => {
                 let first = s.first_seq;
@@ -97,6 +107,7 @@ impl fmt::Display for Registry {
             Self::Fee(x) => {
                 write!(f, "fee instrument {} maker {} taker {} ppm", x.instrument, x.maker_ppm, x.taker_ppm)
             }
+            Self::Ceiling(c) => write!(f, "ceiling account {} asset {} most {}", c.account, c.asset, c.most),
             Self::Restrict(r) => {
                 let word = if r.restricted { "restrict" } else { "allow" };
                 write!(f, "{word} account {} instrument {}", r.account, r.instrument)

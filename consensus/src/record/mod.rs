@@ -38,7 +38,9 @@
 //! | registry: limits | 5 u8@0, - 7@1, account u32@8, max_order_qty u32@12, max_notional i128@16, max_open_orders u32@32, collar_ticks u32@36, messages_per_second u32@40, duplicates_per_second u32@44 | 48 |
 //! | registry: fee | 6 u8@0, - 7@1, instrument u16@8, - 2@10, maker_ppm i32@12, taker_ppm i32@16, - 4@20 | 24 |
 //! | registry: restrict | 7 u8@0, - 7@1, account u32@8, instrument u16@12, restricted u8@14, - 1@15 | 16 |
+//! | registry: ceiling | 8 u8@0, - 7@1, account u32@8, asset u16@12, - 2@14, most i128@16 | 32 |
 //! | transfer | id u128@0, amount i128@16, from u32@32, to u32@36, asset u16@40, - 6@42 | 48 |
+//! | transfer: chain | 1 to 16 legs, 80 bytes each: see [`Leg`] | 80 each |
 //! | state: day | 1 u8@0, phase u8@1, - 2@2, date u32@4, session_name 10@8, - 6@18 | 24 |
 //! | state: halt | 2 u8@0, mode u8@1, instrument u16@2, - 4@4 | 8 |
 //! | state: mark | 3 u8@0, - 1@1, instrument u16@2, - 4@4, price_ticks u64@8 | 16 |
@@ -51,6 +53,7 @@
 mod describe;
 mod error;
 mod header;
+mod legs;
 mod payload;
 mod registry;
 mod state;
@@ -60,13 +63,14 @@ mod wire;
 
 pub use error::{Allowed, RecordError};
 pub use header::{HEADER_BYTES, Header, MAX_PAYLOAD, MAX_RECORD, RecordKind, Seq, VERSION};
+pub use legs::{Action, Chain, LEG_BYTES, Leg, MAX_LEGS};
 pub use payload::{
     Act, Answer, EpochOpen, MAX_MESSAGE, Order, Origin, Payload, Protocol, Reject, Seal, SessionAct, Transfer,
 };
 pub use registry::{
-    Account, ArchivedAccount, ArchivedAsset, ArchivedFee, ArchivedInstrument, ArchivedRestriction, ArchivedRiskLimits,
-    ArchivedRounding, ArchivedScaled, ArchivedSessionLogin, Asset, Fee, Instrument, Registry, Restriction, RiskLimits,
-    Rounding, Scaled, SessionLogin,
+    Account, ArchivedAccount, ArchivedAsset, ArchivedCeiling, ArchivedFee, ArchivedInstrument, ArchivedRestriction,
+    ArchivedRiskLimits, ArchivedRounding, ArchivedScaled, ArchivedSessionLogin, Asset, Ceiling, Fee, Instrument,
+    Registry, Restriction, RiskLimits, Rounding, Scaled, SessionLogin,
 };
 pub use state::{ALL_ACCOUNTS, DayPhase, HaltMode, State};
 

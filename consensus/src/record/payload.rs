@@ -4,6 +4,7 @@ use wirebook_matcher::abi::{BEAT_BYTES, Command, RING_BIT};
 
 use super::error::{Allowed, RecordError};
 use super::header::{MAX_PAYLOAD, RecordKind};
+use super::legs::Chain;
 use super::registry::Registry;
 use super::state::State;
 use super::wire::{Reader, byte_enum};
@@ -12,6 +13,8 @@ use super::wire::{Reader, byte_enum};
 const ORDER_HEAD: usize = 40;
 /// Bytes of a reject's and of a session record's payload before the message.
 const MESSAGE_HEAD: usize = 8;
+/// Bytes of a plain transfer's payload.
+const TRANSFER_BYTES: usize = 48;
 
 /// Longest client message that every record can carry.
 pub const MAX_MESSAGE: usize = MAX_PAYLOAD - ORDER_HEAD;
@@ -174,6 +177,7 @@ pub enum Payload<'a> {
     Session(SessionAct<'a>),
     Registry(Registry),
     Transfer(Transfer),
+    Chain(Chain<'a>),
     State(State),
     Seal(Seal),
 }
@@ -188,7 +192,7 @@ impl<'a> Payload<'a> {
             Self::Reject(_) => RecordKind::Reject,
             Self::Session(_) => RecordKind::Session,
             Self::Registry(_) => RecordKind::Registry,
-            Self::Transfer(_) => RecordKind::Transfer,
+            Self::Transfer(_) | Self::Chain(_) => RecordKind::Transfer,
             Self::State(_) => RecordKind::State,
             Self::Seal(_) => RecordKind::Seal,
         }
@@ -203,7 +207,8 @@ impl<'a> Payload<'a> {
             Self::Reject(reject) => MESSAGE_HEAD + reject.message.len(),
             Self::Session(act) => MESSAGE_HEAD + act.message.len(),
             Self::Registry(registry) => registry.encoded_len(),
-            Self::Transfer(_) => 48,
+            Self::Transfer(_) => TRANSFER_BYTES,
+            Self::Chain(chain) => chain.as_bytes().len(),
             Self::State(state) => state.encoded_len(),
             Self::Seal(_) => 24,
         }
@@ -235,6 +240,7 @@ impl<'a> Payload<'a> {
                 out.extend_from_slice(&transfer.asset.to_le_bytes());
                 out.extend_from_slice(&[0; 6]);
             }
+            Self::Chain(chain) => out.extend_from_slice(chain.as_bytes()),
             Self::State(state) => state.encode_into(out),
             Self::Seal(seal) => {
                 out.extend_from_slice(&seal.number.to_le_bytes());
@@ -265,6 +271,7 @@ impl<'a> Payload<'a> {
                 Self::Session(SessionAct { act, protocol, message: r.slice("message", length)? })
             }
             RecordKind::Registry => Self::Registry(Registry::decode(r)?),
+            RecordKind::Transfer if r.left() != TRANSFER_BYTES => Self::Chain(Chain::decode(r, r.left())?),
             RecordKind::Transfer => {
                 let id = r.u128("transfer id")?;
                 let amount = r.i128("amount")?;

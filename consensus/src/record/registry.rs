@@ -135,6 +135,18 @@ pub struct Restriction {
     pub restricted: bool,
 }
 
+/// The most that an account may have of an asset, in its smallest unit, reserves included. Transfers that would go beyond are
+/// refused; what a fill brings is not, for an order that was admitted is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct Ceiling {
+    /// Whose.
+    pub account: u32,
+    /// Of what.
+    pub asset: u16,
+    /// 0 or more; [`crate::ledger::MAX_SUPPLY`] or more is no ceiling.
+    pub most: i128,
+}
+
 /// One entry of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -146,6 +158,7 @@ pub enum Registry {
     Limits(RiskLimits),
     Fee(Fee),
     Restrict(Restriction),
+    Ceiling(Ceiling),
 }
 
 impl Registry {
@@ -154,7 +167,7 @@ impl Registry {
         match self {
             Self::Asset(_) | Self::Session(_) | Self::Fee(_) => 24,
             Self::Instrument(_) => 64,
-            Self::Account(_) => 32,
+            Self::Account(_) | Self::Ceiling(_) => 32,
             Self::Limits(_) => 48,
             Self::Restrict(_) => 16,
         }
@@ -170,6 +183,7 @@ impl Registry {
             Self::Limits(_) => 5,
             Self::Fee(_) => 6,
             Self::Restrict(_) => 7,
+            Self::Ceiling(_) => 8,
         };
         out.extend_from_slice(&[tag, 0, 0, 0, 0, 0, 0, 0]);
         match self {
@@ -227,11 +241,17 @@ impl Registry {
                 out.extend_from_slice(&restriction.instrument.to_le_bytes());
                 out.extend_from_slice(&[u8::from(restriction.restricted), 0]);
             }
+            Self::Ceiling(ceiling) => {
+                out.extend_from_slice(&ceiling.account.to_le_bytes());
+                out.extend_from_slice(&ceiling.asset.to_le_bytes());
+                out.extend_from_slice(&[0; 2]);
+                out.extend_from_slice(&ceiling.most.to_le_bytes());
+            }
         }
     }
 
     pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let tag = r.choice("registry entry", "1 to 7", |byte| (1..=7).contains(&byte).then_some(byte))?;
+        let tag = r.choice("registry entry", "1 to 8", |byte| (1..=8).contains(&byte).then_some(byte))?;
         r.zeros("registry reserved", 7)?;
         let entry = match tag {
             1 => {
@@ -275,11 +295,20 @@ impl Registry {
                 r.zeros("fee reserved", 4)?;
                 Self::Fee(Fee { instrument, maker_ppm, taker_ppm })
             }
-            _ => {
+            7 => {
                 let (account, instrument) = (r.u32("restrict account")?, r.u16("restrict instrument")?);
                 let restricted = r.flag("restricted")?;
                 r.zeros("restrict reserved", 1)?;
                 Self::Restrict(Restriction { account, instrument, restricted })
+            }
+            _ => {
+                let (account, asset) = (r.u32("ceiling account")?, r.u16("ceiling asset")?);
+                r.zeros("ceiling reserved", 2)?;
+                let most = r.i128("most")?;
+                if most < 0 {
+                    return Err(r.bad(16, "most", most, Allowed::Text("0 or more")));
+                }
+                Self::Ceiling(Ceiling { account, asset, most })
             }
         };
         Ok(entry)

@@ -76,6 +76,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The offset of the next field.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
+    /// Another reader of what is left.
+    pub(super) fn ahead(&self) -> Self {
+        Self { bytes: self.bytes, at: self.at }
+    }
+
     /// Nothing may be left.
     pub(super) fn end(&self) -> Result<(), RecordError> {
         if self.at == self.bytes.len() {

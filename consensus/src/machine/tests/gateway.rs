@@ -5,9 +5,9 @@ use wirebook_matcher::flow::Random;
 
 use crate::machine::Books;
 use crate::record::{
-    Account, Act, Answer, Asset, DayPhase, EpochOpen, Fee, HaltMode, Instrument, Order, Origin, Payload, Protocol,
-    Record, Registry, Reject, Restriction, RiskLimits, Rounding, Scaled, Seal, Seq, SessionAct, SessionLogin, State,
-    Transfer,
+    Account, Act, Action, Answer, Asset, Ceiling, Chain, DayPhase, EpochOpen, Fee, HaltMode, Instrument, Leg, Order,
+    Origin, Payload, Protocol, Record, Registry, Reject, Restriction, RiskLimits, Rounding, Scaled, Seal, Seq,
+    SessionAct, SessionLogin, State, Transfer,
 };
 
 pub(super) const SLOTS: u32 = 96;
@@ -92,7 +92,7 @@ pub(super) fn venue() -> Vec<Payload<'static>> {
 pub(super) type Next = (u32, Payload<'static>);
 
 /// See the module.
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     pub random: Random,
     date: u32,
     transfer_id: u128,
@@ -127,7 +127,8 @@ impl Gateway {
             690..740 => self.change(books, Kind::Reduce),
             740..850 => self.change(books, Kind::Replace),
             850..865 => self.garbage(books),
-            865..905 => (0, self.transfer()),
+            865..885 => (0, self.transfer()),
+            885..905 => (0, self.chain(books)),
             905..925 => (self.session(), self.message()),
             925..950 => (0, Payload::State(self.state())),
             950..975 => (0, Payload::Registry(self.registry(books))),
@@ -263,6 +264,50 @@ impl Gateway {
         Payload::Transfer(Transfer { id, from, to, asset: once.below(3) as u16, amount })
     }
 
+    /// A chain: mostly one that may apply, of legs that begin something, or end what pends.
+    fn chain(&mut self, books: &Books) -> Payload<'static> {
+        let legs: Vec<Leg> = (0..self.random.between(1, 4)).map(|_| self.leg(books)).collect();
+        let mut bytes = Vec::new();
+        match Chain::new(&legs, &mut bytes).is_some() {
+            // A payload lives as long as the test; there are a few thousand of these at most.
+            true => Payload::Chain(Chain::from_bytes(bytes.leak()).expect("just encoded")),
+            false => Payload::Transfer(legs[0].transfer),
+        }
+    }
+
+    fn leg(&mut self, books: &Books) -> Leg {
+        let pends = books.ledger().pending.iter();
+        let pick = self.random.below(pends.len().max(1) as u64) as usize;
+        if !self.random.chance(1, 9) {
+            self.transfer_id += 1;
+        }
+        let id = self.transfer_id;
+        if let Some(pend) = books.ledger().pending.iter().nth(pick).filter(|_| self.random.chance(2, 3)) {
+            let action = *self.random.pick(&[Action::Post, Action::Void, Action::Expire]);
+            let mut transfer = Transfer { id, ..pend.transfer };
+            match action {
+                Action::Post => transfer.amount -= i128::from(self.random.below(20)) - 1,
+                Action::Expire => transfer.id = pend.transfer.id,
+                _ => {}
+            }
+            if self.random.chance(1, 12) {
+                transfer.to = self.random.below(9) as u32;
+            }
+            return Leg { action, transfer, pending: pend.transfer.id, expires_ns: 0 };
+        }
+        let (from, to) = (self.random.between(2, 7) as u32, self.random.below(9) as u32);
+        let amount = i128::from(self.random.below(200));
+        let transfer = Transfer { id, from, to, asset: self.random.below(3) as u16, amount };
+        match self.random.below(3) {
+            0 => Leg::book(transfer),
+            1 => Leg { action: Action::Pend, transfer, pending: 0, expires_ns: 0 },
+            _ => {
+                let expires_ns = books.last_time_ns() + self.random.below(200_000);
+                Leg { action: Action::Pend, transfer, pending: 0, expires_ns }
+            }
+        }
+    }
+
     fn message(&mut self) -> Payload<'static> {
         let protocol = Protocol::Ouch50;
         if self.random.chance(1, 2) {
@@ -288,7 +333,12 @@ impl Gateway {
     fn registry(&mut self, books: &Books) -> Registry {
         let id = self.random.below(3) as u16;
         let account = 2 + self.random.below(6) as u32;
-        match self.random.below(8) {
+        match self.random.below(9) {
+            8 => {
+                let most = i128::from(self.random.below(4)) * 5_000;
+                let most = if self.random.chance(1, 2) { i128::MAX } else { most };
+                Registry::Ceiling(Ceiling { account, asset: id, most })
+            }
             0..3 => Registry::Fee(Fee {
                 instrument: id,
                 maker_ppm: self.random.below(9_000) as i32 - 4_000,

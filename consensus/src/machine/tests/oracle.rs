@@ -7,15 +7,17 @@ use wirebook_matcher::abi::{Event, EventKind, Side};
 
 use crate::ledger::Posting;
 use crate::machine::{Books, Sink};
-use crate::record::{Asset, Fee, Instrument, Payload, Record, Registry, Rounding};
+use crate::record::{Action, Asset, Chain, Fee, Instrument, Payload, Record, Registry, Rounding};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Oracle {
+pub(crate) struct Oracle {
     assets: BTreeMap<u16, Asset>,
     instruments: BTreeMap<u16, Instrument>,
     fees: BTreeMap<u16, Fee>,
     transfers: BTreeSet<u128>,
+    /// Until when each pend can be posted or voided, and its amount.
+    pends: BTreeMap<u128, (u64, i128)>,
     /// Available and reserved together.
     totals: BTreeMap<(u32, u16), i128>,
     /// Account and side by slot, of live orders.
@@ -25,7 +27,7 @@ pub(super) struct Oracle {
 
 /// What one record brought about.
 #[derive(Default)]
-pub(super) struct Gathered {
+pub(crate) struct Gathered {
     pub events: Vec<(Event, Option<u64>)>,
     pub postings: Vec<Posting>,
 }
@@ -57,6 +59,7 @@ impl Oracle {
                 self.add(transfer.from, transfer.asset, -transfer.amount);
                 self.add(transfer.to, transfer.asset, transfer.amount);
             }
+            Payload::Chain(chain) => self.chain(record.header.time_ns, &chain)?,
             Payload::Order(order) if order.command.kind == 1 => {
                 let account = books.registry().session(record.header.session).expect("it applied").account;
                 let command = order.command;
@@ -70,6 +73,43 @@ impl Oracle {
             self.happened(event, *match_number)?;
         }
         self.compare(books, gathered)
+    }
+
+    /// All legs of a chain happen, or it repeats one that did.
+    fn chain(&mut self, now: u64, chain: &Chain<'_>) -> Result<(), String> {
+        let legs: Vec<_> = chain.legs().collect();
+        let repeated = |leg: &crate::record::Leg| self.transfers.contains(&leg.transfer.id);
+        if legs[0].action != Action::Expire && repeated(&legs[0]) {
+            return if legs.iter().all(repeated) { Ok(()) } else { Err("a chain is repeated in part".to_owned()) };
+        }
+        for leg in legs {
+            let transfer = leg.transfer;
+            let moved = match leg.action {
+                Action::Book => true,
+                Action::Pend => {
+                    let until = if leg.expires_ns == 0 { u64::MAX } else { leg.expires_ns };
+                    self.pends.insert(transfer.id, (until, transfer.amount));
+                    false
+                }
+                Action::Post | Action::Void | Action::Expire => {
+                    let Some((until, held)) = self.pends.remove(&leg.pending) else {
+                        return Err(format!("{leg:?} ends what does not pend"));
+                    };
+                    if (leg.action == Action::Expire) != (until <= now) || transfer.amount > held {
+                        return Err(format!("{leg:?} at {now}, until {until} of {held}"));
+                    }
+                    leg.action == Action::Post
+                }
+            };
+            if leg.action != Action::Expire && !self.transfers.insert(transfer.id) {
+                return Err(format!("{leg:?} was booked before"));
+            }
+            if moved {
+                self.add(transfer.from, transfer.asset, -transfer.amount);
+                self.add(transfer.to, transfer.asset, transfer.amount);
+            }
+        }
+        Ok(())
     }
 
     fn happened(&mut self, event: &Event, match_number: Option<u64>) -> Result<(), String> {
@@ -146,6 +186,9 @@ impl Oracle {
         }
         if gathered.postings.iter().any(|posting| posting.amount <= 0 || posting.seq != books.last_seq()) {
             return Err(format!("postings {:?}", gathered.postings));
+        }
+        if books.ledger().pending.iter().map(|leg| leg.transfer.id).ne(self.pends.keys().copied()) {
+            return Err(format!("pends {:?}, expected {:?}", books.ledger().pending, self.pends));
         }
         if books.fills() != self.fills {
             return Err(format!("{} fills, expected {}", books.fills(), self.fills));

@@ -15,10 +15,10 @@ use crate::machine::{Machine, MachineImage};
 use crate::record::{Payload, Record};
 
 /// What a run has seen, by name.
-pub(super) type Seen = BTreeMap<String, u64>;
+pub(crate) type Seen = BTreeMap<String, u64>;
 
 /// Both machines, their oracle, and who feeds them.
-pub(super) struct World {
+pub(crate) struct World {
     pub gateway: Gateway,
     pub slow: Machine<Reference>,
     pub fast: Machine<Software>,
@@ -75,6 +75,9 @@ impl World {
         }
         record.encode_into(&mut self.bytes);
         self.note(record.header.kind.name().to_owned());
+        if let Payload::Chain(chain) = &record.payload {
+            chain.legs().for_each(|leg| self.note(format!("leg {}", leg.action.name())));
+        }
         if matches!(record.payload, Payload::Transfer(_)) && slow.postings.is_empty() {
             self.note("transfer repeated".to_owned());
         }
@@ -184,6 +187,15 @@ fn money_is_conserved_and_both_machines_agree_on_random_records() {
         ("Rebate", 300),
         ("Transfer", 300),
         ("transfer repeated", 10),
+        ("leg book", 15),
+        ("leg pend", 50),
+        ("leg post", 20),
+        ("leg void", 20),
+        ("leg expire", 10),
+        ("refused Ceiling", 5),
+        ("refused NotPending", 2),
+        ("refused ChainInPart", 2),
+        ("refused Leg", 30),
         ("image", 50),
         ("epoch", 50),
         ("seal", 50),
@@ -218,6 +230,9 @@ fn every_planted_bug_is_caught() {
         Planted::RefusalTakesSeq,
         Planted::TransferTwice,
         Planted::FillsStartOver,
+        Planted::ChainInPart,
+        Planted::PostsExpired,
+        Planted::VoidKeepsHold,
     ];
     for planted in all {
         let caught = (0..6).find_map(|seed| run(seed, 3000, Some(planted)).err());

@@ -3,6 +3,8 @@
 //! Made again by `WIREBOOK_WRITE_VECTORS=1 cargo nextest run -p wirebook-settlement golden`; a difference that nobody meant
 //! is a broken journal, so read the diff.
 
+use std::sync::LazyLock;
+
 use wirebook_matcher::abi::{Command, Kind, SelfTrade, Side, TimeInForce};
 
 use super::super::*;
@@ -115,9 +117,23 @@ fn all() -> Vec<Record<'static>> {
     all.push(record(23, 5, Payload::Session(SessionAct { act: Act::MassCancel, protocol, message: b"C" })));
     let (origin, protocol) = (Origin::MassCancel, Protocol::None);
     all.push(record(24, 5, Payload::Order(Order { command: cancel, origin, protocol, message: &[] })));
-    all.push(record(25, 0, Payload::Seal(Seal { number: 1, first_seq: Seq::make(1, 1), records: 25 })));
+    let ceiling = Ceiling { account: 2, asset: 1, most: 5_000_000_000_000 };
+    all.push(record(25, 0, Payload::Registry(Registry::Ceiling(ceiling))));
+    all.push(record(26, 0, Payload::Chain(Chain::from_bytes(&CHAIN).expect("made by a test beside it"))));
+    all.push(record(27, 0, Payload::Seal(Seal { number: 1, first_seq: Seq::make(1, 1), records: 27 })));
     all
 }
+
+/// A pend, and a posting of half of it.
+static CHAIN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let transfer = Transfer { id: 0x0a0b, from: 2, to: 3, asset: 1, amount: 1_000 };
+    let pend = Leg { action: Action::Pend, transfer, pending: 0, expires_ns: TIME + 1_000_000 };
+    let half = Transfer { id: 0x0a0c, amount: 500, ..transfer };
+    let post = Leg { action: Action::Post, transfer: half, pending: transfer.id, expires_ns: 0 };
+    let mut bytes = Vec::new();
+    Chain::new(&[pend, post], &mut bytes).expect("two legs");
+    bytes
+});
 
 fn text(records: &[Record<'_>]) -> String {
     let mut text = String::from("# Records, version 1. A line that begins with # describes the bytes below it.\n");

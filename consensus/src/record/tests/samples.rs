@@ -11,6 +11,8 @@ pub(super) struct Owned {
     header: (u64, u64, u32, u16),
     payload: Payload<'static>,
     message: Vec<u8>,
+    /// Bytes of a chain of transfers, which stands for the payload when there are any.
+    chain: Vec<u8>,
 }
 
 impl Owned {
@@ -18,6 +20,7 @@ impl Owned {
         let (seq, time_ns, session, shard) = self.header;
         let message = self.message.as_slice();
         let payload = match self.payload {
+            _ if !self.chain.is_empty() => Payload::Chain(Chain::from_bytes(&self.chain).expect("legs were encoded")),
             Payload::Order(order) => {
                 let command = Command { seq, ..order.command };
                 let message = if order.origin == Origin::Client { message } else { &[] };
@@ -80,7 +83,8 @@ fn instrument() -> impl Strategy<Value = Registry> {
 }
 
 fn registry() -> impl Strategy<Value = Payload<'static>> {
-    let entry = prop_oneof![
+    let entry =
+        prop_oneof![
         any::<(u16, [u8; 8], i8)>().prop_map(|(id, name, exponent)| Registry::Asset(Asset { id, name, exponent })),
         instrument(),
         (any::<(u32, u16, [u8; 16])>(), 0u8..4)
@@ -105,6 +109,8 @@ fn registry() -> impl Strategy<Value = Payload<'static>> {
         any::<(u32, u16, bool)>().prop_map(|(account, instrument, restricted)| {
             Registry::Restrict(Restriction { account, instrument, restricted })
         }),
+        (any::<(u32, u16)>(), 0..=i128::MAX)
+            .prop_map(|((account, asset), most)| Registry::Ceiling(Ceiling { account, asset, most })),
     ];
     entry.prop_map(Payload::Registry)
 }
@@ -137,6 +143,22 @@ fn venue() -> impl Strategy<Value = Payload<'static>> {
     ]
 }
 
+/// Bytes of a chain: none, mostly.
+fn chain() -> impl Strategy<Value = Vec<u8>> {
+    let leg = (one_of(&Action::ALL), any::<(u128, u32, u32, u16, i128)>(), any::<(u128, u64)>()).prop_map(
+        |(action, (id, from, to, asset, amount), (pending, expires_ns))| {
+            let transfer = Transfer { id, from, to, asset, amount };
+            Leg { action, transfer, pending, expires_ns }
+        },
+    );
+    let legs = prop::collection::vec(leg, 1..=MAX_LEGS).prop_map(|legs| {
+        let mut bytes = Vec::new();
+        let made = Chain::new(&legs, &mut bytes).is_some();
+        if made { bytes } else { Vec::new() }
+    });
+    prop_oneof![4 => Just(Vec::new()), 1 => legs]
+}
+
 pub(super) fn any_record() -> impl Strategy<Value = Owned> {
     let header = (1..=u16::MAX, 1..=Seq::MAX_COUNTER, any::<(u64, u32, u16)>())
         .prop_map(|(epoch, counter, (time, session, shard))| (Seq::make(epoch, counter), time, session, shard));
@@ -144,9 +166,11 @@ pub(super) fn any_record() -> impl Strategy<Value = Owned> {
         prop::collection::vec(any::<u8>(), 0..80),
         prop::collection::vec(any::<u8>(), MAX_MESSAGE - 9..=MAX_MESSAGE)
     ];
-    (header, prop_oneof![epoch(), told(), registry(), venue()], message).prop_map(|(header, payload, message)| Owned {
+    let payload = prop_oneof![epoch(), told(), registry(), venue()];
+    (header, payload, message, chain()).prop_map(|(header, payload, message, chain)| Owned {
         header,
         payload,
         message,
+        chain,
     })
 }

@@ -1,0 +1,31 @@
+//! The root: one digest of all that decides what further records bring about, and of all events so far.
+
+/// What a root is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootParts {
+    /// The last record's seq.
+    pub last_seq: u64,
+    /// [`crate::ledger::Ledger::root`].
+    pub ledger: [u8; 32],
+    /// Digest of all event beats.
+    pub events: [u8; 32],
+    /// Digest of the matcher's book.
+    pub twin: [u8; 32],
+    /// Digest of the registry and of the venue's state.
+    pub registry: [u8; 32],
+    /// Digest of what is in none of the others: time, sizes, fills, the run to seal, whose each live order is.
+    pub books: [u8; 32],
+}
+
+impl RootParts {
+    /// `blake3("wirebook root v1" | last seq | ledger root | event chain | twin digest | registry digest | books digest)`.
+    pub fn root(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"wirebook root v1");
+        hasher.update(&self.last_seq.to_le_bytes());
+        for part in [&self.ledger, &self.events, &self.twin, &self.registry, &self.books] {
+            hasher.update(part);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
