@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use wirebook_tests::{Client, Login, Message, Operator, Venue, cancel, enter, replace};
+use wirebook_tests::{Client, Login, Message, Operator, Venue, cancel, enter, replace, run};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const HALTED: u16 = 7;
@@ -246,5 +246,38 @@ fn an_operator_who_errs_is_told_what_is_allowed() -> Result<()> {
     operator.order("stop")?;
     let log = venue.ends_with(0)?;
     ensure!(log.contains("stopped in good order"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn money_moves_in_steps_all_or_none_and_never_twice() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let venue = Venue::start(dir.path(), &[])?;
+    let mut operator = Operator::connect(dir.path())?;
+    let mut ask = |command: &str, wanted: &str| -> Result<String> {
+        let answer = operator.ask(command)?;
+        ensure!(answer.starts_with(wanted), "{command:?} was answered {answer:?}, wanted {wanted:?}");
+        Ok(answer)
+    };
+    ask("transfer book 1001 0 2 0 500", "ok seq=")?;
+    ask("transfer book 1001 0 2 0 500", "error transfer: transfer 0x3e9 was done already")?;
+    ask("transfer book 1001 0 3 0 500", "error transfer:")?;
+    // The second leg cannot be paid, so the first does not happen either, and its id is free.
+    ask("transfer book 1002 0 2 0 5; book 1003 2 3 0 99999999999999999999999999", "error transfer:")?;
+    ask("transfer pend 1002 2 3 0 200; pend 1003 2 3 0 100 1; book 1004 3 2 0 1", "ok seq=")?;
+    ask("transfer post 1005 2 3 0 150 1002", "ok seq=")?;
+    ask("transfer void 1006 2 3 0 200 1002", "error transfer:")?;
+    // Its second is over: the venue ends it by itself, and nothing else can.
+    std::thread::sleep(Duration::from_millis(1_500));
+    ask("transfer post 1007 2 3 0 100 1003", "error transfer:")?;
+    ask("transfer sell 1 2 3 4 5", "error action:")?;
+    drop(venue.stop()?);
+    let journal = dir.path().join("wirebook-data/journal");
+    let dump = run(&["journal".as_ref(), "dump".as_ref(), journal.as_os_str()])?.exits(0)?.stdout;
+    for (text, times) in [("pend id 0x3ea", 1), ("post id 0x3ed", 1), ("expire id 0x3eb", 1), ("void id", 0)] {
+        let found = dump.matches(text).count();
+        ensure!(found == times, "{text:?} stands {found} times in the journal, wanted {times}:\n{dump}");
+    }
+    run(&["journal".as_ref(), "verify".as_ref(), journal.as_os_str()])?.exits(0)?;
     Ok(())
 }

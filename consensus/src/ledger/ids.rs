@@ -33,11 +33,12 @@ struct DayIds {
 }
 
 impl DayIds {
-    fn push(&mut self, leg: &Leg) {
+    /// Whether the id was new.
+    fn push(&mut self, leg: &Leg) -> bool {
         let previous = self.legs.insert(leg.transfer.id, *leg);
-        debug_assert!(previous.is_none(), "an id is booked once");
         self.order.push(leg.transfer.id);
         self.digest = link(&self.digest, 0, leg);
+        previous.is_none()
     }
 
     fn legs(&self) -> impl Iterator<Item = &Leg> + '_ {
@@ -82,7 +83,8 @@ impl TransferIds {
 
     /// Remembers a leg that was booked.
     pub(crate) fn insert(&mut self, leg: &Leg) {
-        self.today.push(leg);
+        let new = self.today.push(leg);
+        debug_assert!(new, "an id is booked once");
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -116,8 +118,7 @@ impl TransferIds {
     pub(crate) fn restore(today: &[Leg], before: &[Leg]) -> Option<Self> {
         let day = |legs: &[Leg]| {
             let mut day = DayIds::default();
-            legs.iter().for_each(|leg| day.push(leg));
-            (day.legs.len() == legs.len()).then_some(day)
+            legs.iter().all(|leg| day.push(leg)).then_some(day)
         };
         Some(Self { today: day(today)?, before: day(before)? })
     }

@@ -14,7 +14,7 @@ use super::books::{Books, MAX_SLOTS, SealRun};
 use super::chain::EventChain;
 use super::orders::{LiveOrder, Sizes};
 use super::{Machine, Refusal};
-use crate::ledger::{Balance, MAX_PENDING, TransferIds, Unbalanced};
+use crate::ledger::{Balance, MAX_PENDING, MAX_SUPPLY, TransferIds, Unbalanced};
 use crate::record::{
     Account, Action, Asset, Ceiling, DayPhase, Fee, HaltMode, Instrument, Leg, Registry, Restriction, RiskLimits,
     SessionLogin, State, Transfer,
@@ -346,7 +346,7 @@ fn restore_money(books: &mut Books, image: &MachineImage) -> Result<(), ImageErr
     for pend in legs(&image.pending)? {
         let Leg { action, transfer, .. } = pend;
         let known = transfer.from < books.ledger.accounts() && transfer.asset < books.ledger.assets();
-        let holds = action == Action::Pend && transfer.amount > 0 && known;
+        let holds = action == Action::Pend && (1..=MAX_SUPPLY).contains(&transfer.amount) && known;
         if !holds || books.ledger.pending.find(transfer.id).is_some() || books.ledger.pending.is_full() {
             return Err(ImageError::Transfers { what: "a pend holds nothing, stands twice, or is one too many" });
         }
@@ -387,7 +387,8 @@ pub(super) fn check_reserves(books: &Books) -> Result<(), ImageError> {
         expected[order.account as usize * assets + usize::from(rates.reserve_asset(order.side))] += order.reserved();
     }
     for Leg { transfer, .. } in books.ledger.pending.iter() {
-        expected[transfer.from as usize * assets + usize::from(transfer.asset)] += transfer.amount;
+        let cell = &mut expected[transfer.from as usize * assets + usize::from(transfer.asset)];
+        *cell = cell.saturating_add(transfer.amount);
     }
     for (at, expected) in expected.into_iter().enumerate() {
         let (account, asset) = ((at / assets) as u32, (at % assets) as u16);

@@ -16,7 +16,7 @@ use super::books::Books;
 use super::planted::Planted;
 use super::refusal::Refusal;
 use crate::ledger::{Cause, Known, Mark, OUTSIDE, Posting, tree::Digest};
-use crate::record::{Action, Chain, Header, Leg, MAX_LEGS, Transfer};
+use crate::record::{Action, Chain, Header, Leg, MAX_LEGS, RecordKind, Transfer, VERSION};
 
 /// What a leg has done, to be undone when a later one of its chain is refused.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +27,13 @@ struct Done {
     held: Option<Leg>,
     /// Given back to the payer: the pend that ended.
     ended: Option<Leg>,
+}
+
+/// What some legs have done, and where ids and history were before them.
+struct Steps {
+    ids: Mark,
+    history: Digest,
+    steps: Vec<Done>,
 }
 
 impl Books {
@@ -40,12 +47,39 @@ impl Books {
 
     /// Applies all legs of a chain, or none; what they moved waits in `chained`.
     pub(super) fn chain(&mut self, header: &Header, chain: &Chain<'_>) -> Result<(), Refusal> {
+        let (done, refusal) = self.take_legs(header, chain.legs());
+        if let Some(refusal) = refusal
+            && !self.plant.is(Planted::ChainInPart)
+        {
+            self.take_back(&done);
+            return Err(refusal);
+        }
+        self.chained.extend(done.steps.iter().filter_map(|step| step.posting));
+        Ok(())
+    }
+
+    /// Why a record of these legs at this time would be refused; the books are as before. For whoever is asked for a transfer,
+    /// and must not make a record that does not apply.
+    pub fn refuses(&mut self, time_ns: u64, legs: &[Leg]) -> Option<Refusal> {
+        let seq = self.last_seq + 1;
+        if !self.idle() {
+            return Some(Refusal::Unfinished { seq, waiting: self.pending.command.seq });
+        }
+        let kind = RecordKind::Transfer;
+        let header = Header { seq, time_ns, session: 0, length: 0, shard: self.shard, kind, version: VERSION };
+        let (done, refusal) = self.take_legs(&header, legs.iter().copied());
+        self.take_back(&done);
+        refusal
+    }
+
+    /// Applies legs up to the first that is refused.
+    fn take_legs(&mut self, header: &Header, legs: impl Iterator<Item = Leg>) -> (Steps, Option<Refusal>) {
         let seq = header.seq;
-        let (mark, history): (Mark, Digest) = (self.ledger.ids.mark(), self.ledger.history());
-        let mut done: Vec<Done> = Vec::with_capacity(MAX_LEGS);
+        let (ids, history) = (self.ledger.ids.mark(), self.ledger.history());
+        let mut done = Steps { ids, history, steps: Vec::with_capacity(MAX_LEGS) };
         let mut repeated = false;
-        for (at, leg) in chain.legs().enumerate() {
-            let outcome = self.known(seq, &leg).and_then(|known| {
+        for (at, leg) in legs.enumerate() {
+            let step = self.known(seq, &leg).and_then(|known| {
                 if at == 0 {
                     repeated = known;
                 }
@@ -55,19 +89,18 @@ impl Books {
                     _ => Err(Refusal::ChainInPart { seq, id: leg.transfer.id, known }),
                 }
             });
-            match outcome {
-                Ok(step) => done.push(step),
-                Err(_) if self.plant.is(Planted::ChainInPart) => break,
-                Err(refusal) => {
-                    done.iter().rev().for_each(|step| self.undo(step));
-                    self.ledger.ids.rewind(&mark);
-                    self.ledger.set_history(history);
-                    return Err(refusal);
-                }
+            match step {
+                Ok(step) => done.steps.push(step),
+                Err(refusal) => return (done, Some(refusal)),
             }
         }
-        self.chained.extend(done.iter().filter_map(|step| step.posting));
-        Ok(())
+        (done, None)
+    }
+
+    fn take_back(&mut self, done: &Steps) {
+        done.steps.iter().rev().for_each(|step| self.undo(step));
+        self.ledger.ids.rewind(&done.ids);
+        self.ledger.set_history(done.history);
     }
 
     /// Whether this very leg was booked before.

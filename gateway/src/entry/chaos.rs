@@ -1,7 +1,9 @@
 //! Random days of a venue: everything that clients and the venue may do, at any lag between entry, books and what entry hears.
 
 use wirebook_matcher::flow::Random;
-use wirebook_settlement::record::{Act, HaltMode, Payload, Registry, Restriction, RiskLimits, State};
+use wirebook_settlement::record::{
+    Act, Action, Chain, HaltMode, Leg, Payload, Registry, Restriction, RiskLimits, State, Transfer,
+};
 
 use super::harness::{ACCOUNTS, SESSIONS, SYMBOLS, Venue, options, order, replacement};
 use super::{Entry, Verdict};
@@ -17,11 +19,15 @@ pub struct Chaos {
     /// By account: the last number that was sent.
     last: [u32; 5],
     connected: [bool; 5],
+    transfers: u128,
+    /// Transfers that were done, and that the books would have refused.
+    pub moved: u32,
+    pub refused: u32,
 }
 
 impl Chaos {
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), last: [0; 5], connected: [true; 5] }
+        Self { random: Random::new(seed), last: [0; 5], connected: [true; 5], transfers: 0, moved: 0, refused: 0 }
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -226,12 +232,57 @@ impl Chaos {
         }
     }
 
+    /// Money moves in steps, as an operator would have it: the books are asked first, with nothing in flight.
+    fn transfer(&mut self, venue: &mut Venue) {
+        venue.settle();
+        venue.entry.timer(venue.now, &mut venue.seq);
+        venue.settle();
+        let legs: Vec<Leg> = (0..=self.below(3)).map(|_| self.leg(venue)).collect();
+        let time_ns = venue.seq.clock(venue.now);
+        if venue.books.refuses(time_ns, &legs).is_some() {
+            self.refused += 1;
+            return;
+        }
+        let mut bytes = Vec::new();
+        match Chain::new(&legs, &mut bytes) {
+            Some(chain) => venue.submit(&Payload::Chain(chain)),
+            None => venue.submit(&Payload::Transfer(legs[0].transfer)),
+        };
+        self.moved += 1;
+    }
+
+    fn leg(&mut self, venue: &Venue) -> Leg {
+        self.transfers += 1;
+        let id = self.transfers << 32;
+        let pends: Vec<Leg> = venue.books.ledger().pending.iter().copied().collect();
+        if !pends.is_empty() && self.chance(2) {
+            let pend = pends[self.below(pends.len() as u64) as usize];
+            let action = [Action::Post, Action::Void][self.below(2) as usize];
+            let less = if action == Action::Post { i128::from(self.below(3)) } else { 0 };
+            let transfer = Transfer { id, amount: pend.transfer.amount - less, ..pend.transfer };
+            return Leg { action, transfer, pending: pend.transfer.id, expires_ns: 0 };
+        }
+        let (from, to) = (self.below(5) as u32, self.below(5) as u32);
+        let asset = self.below(3) as u16;
+        let transfer = Transfer { id, from, to, asset, amount: i128::from(self.below(900_000)) };
+        match self.below(3) {
+            0 => Leg::book(transfer),
+            some => {
+                let expires_ns = if some == 1 { 0 } else { venue.now + self.below(2_000_000_000) };
+                Leg { action: Action::Pend, transfer, pending: 0, expires_ns }
+            }
+        }
+    }
+
     /// `steps` steps of a day, checking funds after each.
     pub fn day(&mut self, venue: &mut Venue, steps: usize) {
         for _ in 0..steps {
             self.message(venue);
             if self.chance(60) {
                 self.act(venue);
+            }
+            if self.chance(80) {
+                self.transfer(venue);
             }
             venue.now += self.below(3_000_000);
             if self.chance(20) {

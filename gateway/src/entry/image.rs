@@ -4,7 +4,7 @@
 //! read back by registering them; what an index can be made from again (names, lists, the wheel, free slots) is not in it.
 
 use wirebook_matcher::abi::Side;
-use wirebook_settlement::record::{DayPhase, Payload, State as Venue};
+use wirebook_settlement::record::{Action, Chain, DayPhase, LEG_BYTES, Leg, Payload, State as Venue};
 
 use super::orders::{NONE, Order, State};
 use super::plain::{ImageError, Reader, Writer};
@@ -44,6 +44,8 @@ impl Entry {
             out.u64(ids.len() as u64);
             ids.iter().for_each(|id| out.u128(*id));
         }
+        out.u64(self.pends.len() as u64);
+        self.pends.values().for_each(|leg| write_leg(&mut out, leg));
         out.u64(self.orders.taken().into());
         for account in 0..self.orders.accounts() {
             let mut slot = self.orders.first(account);
@@ -105,6 +107,13 @@ impl Entry {
             }
         }
         entry.transfers = transfers;
+        for _ in 0..from.count(LEG_BYTES, "number of pends")? {
+            let bytes: [u8; LEG_BYTES] = from.array("pend")?;
+            let pend = Chain::from_bytes(&bytes).ok().and_then(|chain| chain.legs().next());
+            let pend =
+                pend.filter(|leg| leg.action == Action::Pend).ok_or(from.bad("pend", "another kind of transfer"))?;
+            entry.pends.insert(pend.transfer.id, pend);
+        }
         for _ in 0..from.count(ORDER_BYTES, "number of orders")? {
             let (slot, order) = read_order(&mut from)?;
             if order.account >= entry.orders.accounts() || !entry.orders.insert(slot, order) {
@@ -118,6 +127,12 @@ impl Entry {
         from.end()?;
         Ok(entry)
     }
+}
+
+fn write_leg(out: &mut Writer, leg: &Leg) {
+    let mut bytes = Vec::with_capacity(LEG_BYTES);
+    leg.encode_into(&mut bytes);
+    out.bytes(&bytes);
 }
 
 fn write_order(out: &mut Writer, slot: u32, order: &Order) {

@@ -31,6 +31,7 @@ mod golden;
 pub(crate) mod harness;
 mod image;
 mod orders;
+mod pends;
 pub(crate) mod plain;
 mod slots;
 mod state;
@@ -120,6 +121,7 @@ pub struct Entry {
     last_refs: Vec<u32>,
     flights: VecDeque<Flight>,
     transfers: Transfers,
+    pends: pends::Pends,
     /// The last day that was opened.
     date: u32,
     /// Seq of the last record that was absorbed, and of the last whose events are all back.
@@ -137,6 +139,7 @@ impl Entry {
             last_refs: Vec::new(),
             flights: VecDeque::with_capacity(IN_FLIGHT),
             transfers: Transfers::default(),
+            pends: pends::Pends::new(),
             date: 0,
             made: 0,
             heard: 0,
@@ -203,6 +206,7 @@ impl Entry {
             ("numbers", self.last_refs == other.last_refs),
             ("flights", self.flights == other.flights),
             ("transfers", self.transfers == other.transfers),
+            ("pends", self.pends == other.pends),
         ];
         let part = parts.iter().find(|(_, same)| !same).map(|(part, _)| (*part).to_owned());
         part.or_else(|| self.risk.difference(&other.risk)).or_else(|| self.orders.difference(&other.orders))

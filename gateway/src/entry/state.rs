@@ -29,12 +29,12 @@ pub(super) struct At {
 /// A record whose last event entry waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flight {
-    seq: u64,
-    cargo: Cargo,
+    pub seq: u64,
+    pub cargo: Cargo,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cargo {
+pub(super) enum Cargo {
     /// A new order in this slot.
     New(u32),
     /// A replacement in `slot2` of the order in `slot`; `done` once the matcher has replaced it.
@@ -62,6 +62,7 @@ impl Entry {
                 debug_assert!(taken.is_ok(), "an admitted registry record is refused: {taken:?}");
             }
             Payload::Transfer(transfer) => self.absorb_transfer(&at, transfer),
+            Payload::Chain(chain) => self.absorb_chain(&at, chain),
             Payload::State(state) => {
                 let taken = self.absorb_state(&at, state);
                 debug_assert!(taken.is_ok(), "an admitted state record is refused: {taken:?}");
@@ -400,9 +401,15 @@ impl Entry {
 
     /// A record has its last event.
     fn land(&mut self, event: &Event) {
-        let Some(flight) = self.flights.front().copied().filter(|flight| flight.seq == event.seq) else { return };
-        self.flights.pop_front();
-        match flight.cargo {
+        // A chain of transfers has a flight for each credit.
+        while let Some(flight) = self.flights.front().copied().filter(|flight| flight.seq == event.seq) {
+            self.flights.pop_front();
+            self.unload(flight.cargo, event);
+        }
+    }
+
+    fn unload(&mut self, cargo: Cargo, event: &Event) {
+        match cargo {
             Cargo::New(slot) if event.kind == EventKind::Rejected => self.gone(slot),
             Cargo::New(_) | Cargo::Replace { done: true, .. } => {}
             Cargo::Replace { slot, slot2, done: false } => {

@@ -355,10 +355,13 @@ fn the_venue_refuses_itself_what_the_books_would() {
 #[test]
 fn an_entry_rebuilt_from_the_journal_goes_on_the_same() {
     let mut kinds = BTreeSet::new();
+    let (mut moved, mut refused) = (0, 0);
     for seed in 0..12 {
         let mut venue = Venue::open();
         let mut chaos = Chaos::new(seed);
         chaos.day(&mut venue, 1_500);
+        moved += chaos.moved;
+        refused += chaos.refused;
         let mut rebuilt = Entry::new(SLOTS, MAX_QTY);
         re_execute(&venue.journal, |record, events| {
             rebuilt.replay(record);
@@ -388,6 +391,7 @@ fn an_entry_rebuilt_from_the_journal_goes_on_the_same() {
         assert!(made > 100, "seed {seed}: only {made} messages were more than ignored");
     }
     assert!(kinds.len() >= 10, "the days were too quiet: {kinds:?}");
+    assert!(moved >= 20 && refused >= 20, "{moved} transfers in steps, {refused} that the books would refuse");
 }
 
 /// An image is whole or refused: cut anywhere, or with any byte changed, it never panics, and cut it is never taken.

@@ -72,12 +72,14 @@ impl Entry {
     /// instrument, before the cancels that they cause.
     ///
     /// # Errors
-    /// When the registry, or the payer's funds, do not allow it: no record is made.
+    /// When the registry, or the payer's funds, do not allow it: no record is made. Of a chain of transfers the caller has asked the
+    /// books, which alone know what all its legs need.
     pub fn submit(&mut self, payload: &Payload<'_>, now_ns: u64, seq: &mut Sequencer) -> Result<u64, Refused> {
         seq.clock(now_ns);
         match payload {
             Payload::Registry(entry) => self.submit_registry(entry, payload, seq),
             Payload::Transfer(transfer) => self.submit_transfer(transfer, payload, seq),
+            Payload::Chain(chain) => Ok(self.submit_chain(chain, payload, seq)),
             Payload::State(state) => self.submit_state(state, payload, seq),
             _ => Err(Refused::Kind),
         }
@@ -136,7 +138,7 @@ impl Entry {
         Ok(number)
     }
 
-    fn venue_at(&self, number: u64, seq: &Sequencer) -> At {
+    pub(super) fn venue_at(&self, number: u64, seq: &Sequencer) -> At {
         At { seq: number, time_ns: seq.last_time_ns(), session: 0, account: 0 }
     }
 
@@ -146,6 +148,7 @@ impl Entry {
         while let Some(slot) = self.orders.pop_expired(now) {
             self.take_out(slot, Origin::Expiry, seq);
         }
+        self.expire_pends(now, seq);
     }
 
     /// After a replay: does what the venue that stopped had still to do. Sessions that it left logged in are disconnected; cancels

@@ -9,7 +9,7 @@ use thiserror::Error;
 use wirebook_bypass::ring::{Consumer, Heap};
 use wirebook_matcher::abi::Event;
 use wirebook_settlement::machine::{Books, Fault as BooksFault, Refusal};
-use wirebook_settlement::record::{Record, RecordError};
+use wirebook_settlement::record::{Leg, Record, RecordError};
 
 use crate::entry::Entry;
 use crate::publish::Publisher;
@@ -173,6 +173,11 @@ impl Booking {
     /// The books.
     pub fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// Why the books would refuse these transfers now; they are as before.
+    pub fn refuses(&mut self, time_ns: u64, legs: &[Leg]) -> Option<Refusal> {
+        self.books.refuses(time_ns, legs)
     }
 
     /// What clients are told.

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 
 use crossbeam_queue::ArrayQueue;
 use wirebook_bypass::stream::Waker;
-use wirebook_settlement::record::{DayPhase, Payload};
+use wirebook_settlement::record::{DayPhase, Leg, Payload};
 
 /// Requests that may wait at once.
 const WAITING: usize = 256;
@@ -20,8 +21,10 @@ pub enum Control {
     Stop,
     /// Close the day's session, or open the next.
     Day(DayPhase),
-    /// An act of the venue itself: halt, kill switch, mark, registry, transfer. It becomes a record.
+    /// An act of the venue itself: halt, kill switch, mark, registry. It becomes a record.
     Submit(Box<Payload<'static>>),
+    /// Transfers that all happen or none, if the books allow them. They become one record; the answer goes to who asked.
+    Transfer(Vec<Leg>, Sender<Result<u64, String>>),
 }
 
 /// The queue of requests; clones are the same queue.

@@ -38,7 +38,7 @@ use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::Matcher;
 use wirebook_matcher::abi::Command;
 use wirebook_settlement::machine::Books;
-use wirebook_settlement::record::{DayPhase, Payload, Record, State};
+use wirebook_settlement::record::{Chain, DayPhase, Leg, MAX_LEGS, Payload, Record, State};
 
 use crate::day;
 use crate::entry::Entry;
@@ -291,6 +291,12 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         let payload = match control {
             Control::Stop => return Ok(()),
             Control::Submit(payload) => *payload,
+            Control::Transfer(legs, answer) => {
+                let done = self.transfer(&legs, now)?;
+                // Who asked may have stopped waiting.
+                let _ = answer.send(done);
+                return Ok(());
+            }
             Control::Day(phase) => match self.day(phase, now) {
                 Some(state) => Payload::State(state),
                 None => {
@@ -312,6 +318,23 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             }
         }
         Ok(())
+    }
+
+    /// Makes the record of some transfers, if the books allow them: its seq, or why not.
+    fn transfer(&mut self, legs: &[Leg], now: u64) -> Result<Result<u64, String>, VenueError> {
+        // With nothing in flight, what the books say now is what they will say of the record.
+        self.dispatch()?;
+        let time_ns = self.sequencer.clock(now);
+        if let Some(refusal) = self.booking.refuses(time_ns, legs) {
+            return Ok(Err(refusal.to_string()));
+        }
+        let mut bytes = Vec::new();
+        let payload = match (legs, Chain::new(legs, &mut bytes)) {
+            (_, Some(chain)) => Payload::Chain(chain),
+            ([plain], None) => Payload::Transfer(plain.transfer),
+            _ => return Ok(Err(format!("{} transfers, allowed 1 to {MAX_LEGS}", legs.len()))),
+        };
+        Ok(self.entry.submit(&payload, now, &mut self.sequencer).map_err(|refused| refused.to_string()))
     }
 
     fn day(&self, phase: DayPhase, now: u64) -> Option<State> {

@@ -119,7 +119,8 @@ impl Fold {
             Payload::Session(act) => self.answered(session, timestamp, act, out),
             Payload::Registry(entry) => self.registered(entry),
             Payload::State(State::Day { phase, date, .. }) => self.day(timestamp, *phase, *date, out),
-            Payload::Epoch(_) | Payload::Order(_) | Payload::Transfer(_) | Payload::State(_) | Payload::Seal(_) => {}
+            Payload::Epoch(_) | Payload::Order(_) | Payload::State(_) | Payload::Seal(_) => {}
+            Payload::Transfer(_) | Payload::Chain(_) => {}
         }
     }
 

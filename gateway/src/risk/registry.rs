@@ -81,7 +81,8 @@ impl Risk {
                 let used = restricted.iter().rposition(|word| *word != 0).map_or(0, |last| last + 1);
                 restricted.truncate(used);
             }
-            Registry::Fee(_) => {}
+            // The books alone know totals; they are asked before a transfer is made.
+            Registry::Fee(_) | Registry::Ceiling(_) => {}
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::abi::abi_hash;
 use wirebook_matcher::{Queued, Twin};
 use wirebook_settlement::ledger::Known;
-use wirebook_settlement::record::{DayPhase, EpochOpen, Payload, Registry, State};
+use wirebook_settlement::record::{DayPhase, EpochOpen, Leg, Payload, Registry, State};
 
 use super::mark;
 use crate::config::Config;
@@ -283,7 +283,7 @@ fn bring_up<T: Twin>(
             Payload::Registry(entry) => !registered.contains(entry),
             Payload::Transfer(transfer) => {
                 let known = begun && replay.books().registry().account(transfer.to).is_some();
-                !known && replay.books().ledger().ids.known(transfer) == Known::New
+                !known && replay.books().ledger().ids.known(&Leg::book(*transfer)) == Known::New
             }
             _ => true,
         })
