@@ -226,13 +226,13 @@ fn an_operator_who_errs_is_told_what_is_allowed() -> Result<()> {
         "{status}"
     );
     for (command, allowed) in [
-        ("reboot", "allowed status, counters, kill, halt, day, stop"),
-        ("kill", "allowed status, counters, kill, halt, day, stop"),
+        ("reboot", "allowed status, counters, transfer, kill, halt, day, stop"),
+        ("kill", "allowed status, counters, transfer, kill, halt, day, stop"),
         ("kill everyone on", "allowed a number, or all"),
         ("kill 2 maybe", "allowed on, off"),
         ("halt MSFT halted", "allowed AAPL"),
         ("halt AAPL asleep", "allowed trading, halted, frozen"),
-        ("day night", "allowed status, counters, kill, halt, day, stop"),
+        ("day night", "allowed status, counters, transfer, kill, halt, day, stop"),
     ] {
         let answer = operator.ask(command)?;
         ensure!(answer.starts_with("error ") && answer.contains(allowed), "{command:?} was answered {answer:?}");
