@@ -6,7 +6,6 @@
 //! applied: the machine must not panic, a refused record must leave the root as it was, and no twin may be found lying.
 #![no_main]
 
-use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use wirebook_matcher::Software;
@@ -57,8 +56,8 @@ fn raw(bytes: &[u8]) {
 
 /// A venue of two accounts of one owner and one of another, all with money, one instrument, an open day.
 fn venue() -> Machine<Software> {
-    static VENUE: OnceLock<Machine<Software>> = OnceLock::new();
-    VENUE.get_or_init(begin).clone()
+    thread_local!(static VENUE: Machine<Software> = begin());
+    VENUE.with(Clone::clone)
 }
 
 fn begin() -> Machine<Software> {
