@@ -7,6 +7,9 @@ use crate::machine::Machine;
 use crate::record::{Payload, records};
 use crate::validator::executor::Executor;
 
+#[cfg(test)]
+mod tests;
+
 /// Executes batches on a [`Machine`] over the software twin.
 ///
 /// Beside the root, which the caller compares, it holds the batch to what it says of itself: that its records end with its

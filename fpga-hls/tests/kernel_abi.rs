@@ -158,7 +158,10 @@ fn check(name: &str, made: &str) {
         fs::write(&path, made).expect("kernel/gen can be written");
     }
     let committed = fs::read_to_string(&path).expect("the file is committed");
-    assert!(committed == made, "{name} is not what src/abi says: make it anew with WIREBOOK_REGENERATE=1, and the kernel");
+    assert!(
+        committed == made,
+        "{name} is not what src/abi says: make it anew with WIREBOOK_REGENERATE=1, and the kernel"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use wirebook_matcher::abi::{Capabilities, Limits, Side, abi_hash};
 use wirebook_matcher::{Resting, Twin};
 
 use super::books::{Books, MAX_SLOTS, SealRun};
-use super::chain::EventChain;
+use super::chain::HashChain;
 use super::orders::{LiveOrder, Sizes};
 use super::{Machine, Refusal};
 use crate::ledger::{Balance, MAX_PENDING, MAX_SUPPLY, TransferIds, Unbalanced};
@@ -57,6 +57,8 @@ pub struct MachineImage {
     orders: Vec<OrderImage>,
     event_blocks: [u8; 32],
     event_tail: Vec<u8>,
+    record_blocks: [u8; 32],
+    record_tail: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -121,7 +123,7 @@ pub enum ImageError {
     Reserved { account: u32, asset: u16, found: i128, expected: i128 },
     #[error(transparent)]
     Unbalanced(#[from] Unbalanced),
-    #[error("the chain of events is cut")]
+    #[error("the chain of records or of events is cut")]
     Chain,
 }
 
@@ -184,7 +186,8 @@ impl<T: Twin> Machine<T> {
             });
         }
         assert_eq!(orders.len(), books.live() as usize, "books and twin hold the same orders");
-        let (event_blocks, event_tail) = self.chain.parts();
+        let (event_blocks, event_tail) = self.events.parts();
+        let (record_blocks, record_tail) = self.records.parts();
         let SealRun { number: seal_number, first_seq: seal_first_seq, records: seal_records } = books.seal;
         let mut image = MachineImage {
             version: IMAGE_VERSION,
@@ -216,6 +219,8 @@ impl<T: Twin> Machine<T> {
             orders,
             event_blocks: *event_blocks,
             event_tail: event_tail.to_vec(),
+            record_blocks: *record_blocks,
+            record_tail: record_tail.to_vec(),
         };
         for entry in books.registry.entries() {
             match entry {
@@ -244,7 +249,8 @@ impl<T: Twin> Machine<T> {
             return Err(ImageError::Abi);
         }
         let mut machine = Self::new(image.shard);
-        machine.chain = EventChain::from_parts(image.event_blocks, &image.event_tail).ok_or(ImageError::Chain)?;
+        machine.events = HashChain::from_parts(image.event_blocks, &image.event_tail).ok_or(ImageError::Chain)?;
+        machine.records = HashChain::from_parts(image.record_blocks, &image.record_tail).ok_or(ImageError::Chain)?;
         let books = &mut machine.books;
         restore_sizes(books, image)?;
         restore_registry(books, image).map_err(ImageError::Registry)?;

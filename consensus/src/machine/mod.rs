@@ -31,7 +31,7 @@ use crate::ledger::Posting;
 use crate::record::Record;
 
 pub use books::{Books, MAX_SLOTS, SealRun};
-pub use chain::EventChain;
+pub use chain::HashChain;
 pub use image::{ArchivedMachineImage, IMAGE_VERSION, ImageError, MachineImage};
 pub use orders::LiveOrder;
 pub use rates::{MAX_PPM, MAX_UNIT, Rates};
@@ -61,13 +61,15 @@ pub struct Machine<T> {
     twin: Option<T>,
     /// [`Books::limits_version`] that the twin was made for.
     twin_version: u64,
-    chain: EventChain,
+    events: HashChain,
+    records: HashChain,
 }
 
 impl<T: Twin> Machine<T> {
     /// An empty machine. Its first record must open an epoch.
     pub fn new(shard: u16) -> Self {
-        Self { books: Books::new(shard), twin: None, twin_version: 0, chain: EventChain::default() }
+        let (events, records) = (HashChain::default(), HashChain::default());
+        Self { books: Books::new(shard), twin: None, twin_version: 0, events, records }
     }
 
     /// Applies a record and hands over what it brings about.
@@ -82,7 +84,7 @@ impl<T: Twin> Machine<T> {
         if command != nop {
             self.refresh();
         }
-        let (books, chain) = (&mut self.books, &mut self.chain);
+        let (books, events) = (&mut self.books, &mut self.events);
         sink.admitted(record, books);
         let mut fault = None;
         let mut book = |event: Event| {
@@ -91,7 +93,7 @@ impl<T: Twin> Machine<T> {
             }
             match books.event(&event, &mut |posting| sink.posting(posting)) {
                 Ok(match_number) => {
-                    chain.push(&event);
+                    events.push(&event.to_bytes());
                     sink.event(record, &event, match_number, books);
                 }
                 Err(found) => fault = Some(found),
@@ -104,7 +106,10 @@ impl<T: Twin> Machine<T> {
         match fault {
             Some(fault) => Err(Refusal::Matcher(fault)),
             None if !self.books.idle() => Err(Refusal::NoLast { seq: command.seq }),
-            None => Ok(()),
+            None => {
+                self.records.extend(|bytes| record.encode_into(bytes));
+                Ok(())
+            }
         }
     }
 
@@ -123,7 +128,8 @@ impl<T: Twin> Machine<T> {
         self.twin_version = version;
     }
 
-    /// Digest of everything that decides what further records bring about, and of all events so far: see [`RootParts`].
+    /// Digest of everything that decides what further records bring about, of all records and of all events so far: see
+    /// [`RootParts`]. Two runs of one root are the same run, byte for byte.
     /// Costs a pass over live orders and the registry, and hashes what has changed of the ledger: for seals, not for every
     /// record.
     pub fn root(&self) -> [u8; 32] {
@@ -135,6 +141,7 @@ impl<T: Twin> Machine<T> {
         RootParts {
             last_seq: self.last_seq(),
             ledger: self.books.ledger().root(),
+            records: self.records.digest(),
             events: self.event_chain(),
             twin: self.twin.as_ref().map_or_else(|| *blake3::hash(b"").as_bytes(), T::digest),
             registry: self.books.registry().digest(),
@@ -144,7 +151,7 @@ impl<T: Twin> Machine<T> {
 
     /// Digest of all event beats so far.
     pub fn event_chain(&self) -> [u8; 32] {
-        self.chain.digest()
+        self.events.digest()
     }
 
     /// The last record's seq; 0 before the first.

@@ -1,4 +1,4 @@
-//! The root: one digest of all that decides what further records bring about, and of all events so far.
+//! The root: one digest of all that decides what further records bring about, of all records and of all events so far.
 
 /// What a root is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,6 +7,8 @@ pub struct RootParts {
     pub last_seq: u64,
     /// [`crate::ledger::Ledger::root`].
     pub ledger: [u8; 32],
+    /// Digest of all records' bytes.
+    pub records: [u8; 32],
     /// Digest of all event beats.
     pub events: [u8; 32],
     /// Digest of the matcher's book.
@@ -18,12 +20,12 @@ pub struct RootParts {
 }
 
 impl RootParts {
-    /// `blake3("wirebook root v1" | last seq | ledger root | event chain | twin digest | registry digest | books digest)`.
+    /// `blake3("wirebook root v2" | last seq | ledger root | records | events | twin | registry | books)`.
     pub fn root(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(b"wirebook root v1");
+        hasher.update(b"wirebook root v2");
         hasher.update(&self.last_seq.to_le_bytes());
-        for part in [&self.ledger, &self.events, &self.twin, &self.registry, &self.books] {
+        for part in [&self.ledger, &self.records, &self.events, &self.twin, &self.registry, &self.books] {
             hasher.update(part);
         }
         *hasher.finalize().as_bytes()

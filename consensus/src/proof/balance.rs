@@ -10,8 +10,8 @@
 //! | 16..32 | available i128 |
 //! | 32..48 | reserved i128 |
 //! | 48..56 | seq of the last record u64 |
-//! | 56..280 | digests: history, ids, pending, events, matcher, registry, books |
-//! | 280.. | siblings, 32 bytes each |
+//! | 56..312 | digests: history, ids, pending, records, events, matcher, registry, books |
+//! | 312.. | siblings, 32 bytes each |
 //!
 //! Little-endian; one proof has one encoding. An account or asset that nobody registered has nothing, and that is proven alike.
 
@@ -77,8 +77,9 @@ impl BalanceProof {
         out.extend_from_slice(&self.balance.reserved.to_le_bytes());
         out.extend_from_slice(&self.state.last_seq.to_le_bytes());
         let LedgerParts { history, ids, pending, .. } = &self.ledger;
-        let RootParts { events, twin, registry, books, .. } = &self.state;
-        [history, ids, pending, events, twin, registry, books].iter().for_each(|digest| out.extend_from_slice(*digest));
+        let RootParts { records, events, twin, registry, books, .. } = &self.state;
+        let digests = [history, ids, pending, records, events, twin, registry, books];
+        digests.iter().for_each(|digest| out.extend_from_slice(*digest));
         written.iter().for_each(|height| out.extend_from_slice(&self.siblings[*height]));
         out
     }
@@ -112,9 +113,9 @@ impl BalanceProof {
             ids: digest("ids")?,
             pending: digest("pending")?,
         };
-        let (events, twin) = (digest("events")?, digest("matcher")?);
+        let (records, events, twin) = (digest("records")?, digest("events")?, digest("matcher")?);
         let (registry, books) = (digest("registry")?, digest("books")?);
-        let state = RootParts { last_seq, ledger: [0; 32], events, twin, registry, books };
+        let state = RootParts { last_seq, ledger: [0; 32], records, events, twin, registry, books };
         let mut siblings = [[0; 32]; DEPTH];
         for (height, sibling) in siblings.iter_mut().enumerate() {
             *sibling = *empty(height);

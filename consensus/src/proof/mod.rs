@@ -3,7 +3,7 @@
 //! ```text
 //! balance ── path ──► root of balances ─┐
 //!        history, ids, pending ─────────┴─► ledger root ─┐
-//!        events, matcher, registry, books ───────────────┴─► root ── stands in ──► batch header
+//!        records, events, matcher, registry, books ──────┴─► root ── stands in ──► batch header
 //! batch header ── is in the first bytes of ──► block ── prefix ──► block digest ◄── signed by ── certificate
 //! ```
 //!

@@ -31,7 +31,7 @@ fn every_balance_and_every_absence_leads_to_the_root() {
             assert_eq!(proof.root(), root, "account {account}, asset {asset}");
             let bytes = proof.encode();
             assert_eq!(BalanceProof::decode(&bytes).unwrap(), proof);
-            assert!(bytes.len() <= 280 + 24 * 32, "{} bytes", bytes.len());
+            assert!(bytes.len() <= 312 + 24 * 32, "{} bytes", bytes.len());
             held += u32::from(proof.balance != Balance::default());
             let more = Balance { available: proof.balance.available + 1, ..proof.balance };
             let mut proof = proof;
