@@ -3,11 +3,12 @@
 
 use std::time::Instant;
 
+use wirebook_matcher::Software;
 use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, Side, event_flags};
 
 use super::gateway::{Gateway, venue};
-use crate::machine::{Books, done};
-use crate::record::{Order, Origin, Payload, Protocol, Record};
+use crate::machine::{Books, Machine, done};
+use crate::record::{Order, Origin, Payload, Protocol, Record, records};
 
 const ROUNDS: u32 = 40_000;
 
@@ -50,6 +51,46 @@ fn what_admitting_and_booking_an_order_costs() {
     assert!(books.fills() >= u64::from(2 * ROUNDS), "the orders did trade");
     let [rest, fill, cancel] = best;
     println!("admit + event, clock included: new+rested {rest} ns, new+fill {fill} ns, cancel {cancel} ns");
+}
+
+/// What a validator does with a batch's bytes: decode, apply, hash. Pairs of orders, the second of each fills the first.
+#[test]
+fn how_many_fills_a_second_one_core_re_executes() {
+    let mut gateway = Gateway::new(1);
+    let mut machine = Machine::<Software>::new(0);
+    let mut bytes = Vec::new();
+    for payload in venue() {
+        let record = gateway.record(&machine.books, (0, payload));
+        machine.apply(&record, &mut ()).unwrap();
+    }
+    let (mut seq, time) = (machine.last_seq(), machine.books.last_time_ns());
+    let mut push = |session, owner, slot, side| {
+        seq += 1;
+        let side_tif = Command::side_tif(side, wirebook_matcher::abi::TimeInForce::Gtc);
+        let command =
+            Command { seq, kind: Kind::New as u8, owner, slot, tick: 9, qty: 2, side_tif, ..Command::default() };
+        let message = &[b'O'; 47];
+        let order = Order { command, origin: Origin::Client, protocol: Protocol::Ouch50, message };
+        Record::new(seq, time, session, 0, Payload::Order(order)).encode_into(&mut bytes);
+    };
+    for round in 0..ROUNDS {
+        // Back and forth, so that no side runs dry.
+        let (buyer, seller) = if round % 2 == 0 { ((4, 9), (5, 10)) } else { ((5, 10), (4, 9)) };
+        push(buyer.0, buyer.1, 2 * (round % 40), Side::Buy);
+        push(seller.0, seller.1, 2 * (round % 40) + 1, Side::Sell);
+    }
+    let mut best = u128::MAX;
+    for _ in 0..5 {
+        let mut machine = machine.clone();
+        let start = Instant::now();
+        for item in records(&bytes) {
+            machine.apply(&item.unwrap().1, &mut ()).unwrap();
+        }
+        best = best.min(start.elapsed().as_nanos());
+        assert_eq!(machine.books.fills(), u64::from(ROUNDS), "every pair traded");
+    }
+    let per_fill = best / u128::from(ROUNDS);
+    println!("re-execution: {per_fill} ns a fill (two records), {} fills a second", 1_000_000_000 / per_fill.max(1));
 }
 
 fn answer(kind: EventKind, taker: u32, tick: u32, qty: u32) -> Event {
