@@ -14,10 +14,14 @@
 //! **Ids.** A [`ConnId`] is a small number, dense from 0, for the application's arrays, and a generation: the id of a connection that
 //! is over is recognized and harmless, even when its number has been given again.
 //!
-//! [`kernel::KernelPort`] is the reference: polled kernel sockets. [`smoltcp::SmoltcpPort`] is TCP in user space. Every port passes the conformance tests.
+//! [`kernel::KernelPort`] is the reference: polled kernel sockets; [`uring::UringPort`] goes through io_uring;
+//! [`smoltcp::SmoltcpPort`] is TCP in user space. Every port passes the conformance tests.
 
+mod hub;
 pub mod kernel;
 pub mod smoltcp;
+mod sockets;
+pub mod uring;
 mod wake;
 
 #[cfg(test)]

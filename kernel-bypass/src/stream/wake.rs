@@ -70,7 +70,7 @@ impl Waker {
 }
 
 /// The loop's end.
-pub(super) struct Sleeper(Arc<Shared>);
+pub struct Sleeper(Arc<Shared>);
 
 impl Sleeper {
     pub fn new() -> io::Result<Self> {

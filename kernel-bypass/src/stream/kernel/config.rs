@@ -1,8 +1,12 @@
 //! What a kernel port is made with.
 
 use crate::stream::StreamError;
+use crate::stream::hub::{HubConfig, within};
 use std::io;
 use std::time::Duration;
+
+/// Most connections that may wait to be accepted.
+const MAX_BACKLOG: usize = 65_535;
 
 /// The size of a port. All of it is allocated when the port is made; pages are touched only when a connection uses them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,26 +47,23 @@ impl Default for KernelConfig {
 }
 
 impl KernelConfig {
-    pub(super) fn check(&self) -> Result<(), StreamError> {
-        let limits = [
-            ("max_connections", self.max_connections, 1, 1 << 16),
-            ("recv_buffer", self.recv_buffer, 64, 16 << 20),
-            ("send_buffer", self.send_buffer, 64, 256 << 20),
-            ("direct_connections", self.direct_connections, 0, 64),
-            ("backlog", self.backlog, 1, 65_535),
-            ("linger in ms", self.linger.as_millis().min(usize::MAX as u128) as usize, 0, 600_000),
-        ];
-        for (field, found, min, max) in limits {
-            if !(min..=max).contains(&found) {
-                return Err(StreamError::Config { field, found, allowed: format!("{min} to {max}") });
-            }
-        }
-        Ok(())
+    /// The hub's part of it, when everything is in range.
+    pub(super) fn check(&self) -> Result<HubConfig, StreamError> {
+        let size = HubConfig {
+            max_connections: self.max_connections,
+            recv_buffer: self.recv_buffer,
+            send_buffer: self.send_buffer,
+            direct_connections: self.direct_connections,
+            linger: self.linger,
+        };
+        size.check()?;
+        within("backlog", self.backlog, 1, MAX_BACKLOG)?;
+        Ok(size)
     }
 }
 
 /// Sees to it that the process may have `sockets` more open files than a process usually needs, as far as its hard limit allows.
-pub(super) fn raise_descriptor_limit(sockets: usize) -> Result<(), StreamError> {
+pub(in crate::stream) fn raise_descriptor_limit(sockets: usize) -> Result<(), StreamError> {
     /// For everything else that the process has open.
     const OTHERS: u64 = 64;
     let needed = sockets as u64 + OTHERS;

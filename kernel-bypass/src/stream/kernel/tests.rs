@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stream::conformance::{Fault, Faulty, Size, conformance};
+use crate::stream::{Event, StreamPort};
 
 fn config(size: Size) -> KernelConfig {
     KernelConfig {

@@ -1,6 +1,6 @@
 //! One connection: its TCP socket, the application's buffers, and how far it has come.
 
-use super::super::kernel::buffer::{RecvBuffer, SendBuffer};
+use super::super::hub::{RecvBuffer, SendBuffer};
 use super::config::SmoltcpConfig;
 use super::parting::ACK_FRAME;
 use super::peek::Key;

@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 
 /// Received bytes, contiguous.
-pub(in crate::stream) struct RecvBuffer {
+pub struct RecvBuffer {
     bytes: Box<[u8]>,
     head: usize,
     tail: usize,
@@ -60,7 +60,7 @@ impl RecvBuffer {
 }
 
 /// Bytes to be sent, in a circle.
-pub(in crate::stream) struct SendBuffer {
+pub struct SendBuffer {
     bytes: Box<[u8]>,
     head: usize,
     len: usize,
@@ -73,6 +73,11 @@ impl SendBuffer {
 
     pub fn clear(&mut self) {
         (self.head, self.len) = (0, 0);
+    }
+
+    /// All of its memory, which stays where it is as long as the buffer is.
+    pub fn memory(&self) -> &[u8] {
+        &self.bytes
     }
 
     #[inline]

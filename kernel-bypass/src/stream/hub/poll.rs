@@ -1,19 +1,19 @@
 //! The round: who is ready, who is served, what is told; and the sleep when nobody is.
 
-use super::conn::{Received, State, reason};
-use super::epoll::Ready;
-use super::{KernelPort, LISTENER_SLOT, WAKER_TOKEN, WATCH_TOKEN, refused};
+use super::Hub;
+use super::conn::{State, reason};
+use super::refused;
+use super::transport::{Note, Ready, Received, Sent, Transport};
 use crate::stream::{CloseReason, Event, StreamError};
 use std::io;
-use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-/// While poll receives directly, epoll is asked every so many polls: for new connections, room, and ends.
+/// While poll receives directly, the transport is asked every so many polls: for new connections, room, and ends.
 const POLLS_PER_ASK: u32 = 32;
 /// Bytes that a closed connection's peer may still send before it is cut off.
 const DRAIN_LIMIT: usize = 1 << 20;
 
-impl KernelPort {
+impl<T: Transport> Hub<T> {
     pub(super) fn poll_once(&mut self, events: &mut Vec<Event>) -> Result<(), StreamError> {
         events.clear();
         self.bury();
@@ -37,7 +37,7 @@ impl KernelPort {
     }
 
     fn find_ready(&mut self) -> Result<(), StreamError> {
-        let direct = self.live.len() <= self.config.direct_connections;
+        let direct = !T::ASKS_FREELY && self.live.len() <= self.config.direct_connections;
         if direct {
             for at in 0..self.live.len() {
                 let slot = self.live[at];
@@ -55,34 +55,43 @@ impl KernelPort {
         Ok(())
     }
 
-    /// Asks epoll what has changed, and notes it.
+    /// Asks the transport what has changed, and notes it.
     fn ask(&mut self, timeout: Duration) -> Result<(), StreamError> {
         self.unasked_polls = 0;
-        self.stats.ready_calls += 1;
-        self.epoll.wait(timeout).map_err(refused("ask which connections are ready"))?;
-        for at in 0..self.epoll.count() {
-            let ready = self.epoll.ready(at);
-            let (slot, generation) = (ready.token as u32, (ready.token >> 32) as u32);
-            if ready.token == WAKER_TOKEN {
-                self.sleeper.drain();
-            } else if ready.token == WATCH_TOKEN {
-                // It has ended the wait, which is all that it is for.
-            } else if slot >= LISTENER_SLOT {
-                let number = (slot - LISTENER_SLOT) as usize;
-                if let Some(Some(listener)) = self.listeners.get_mut(number) {
-                    listener.ready = true;
-                }
-            } else if self.conns[slot as usize].generation == generation {
-                self.note(slot, ready);
-            }
-        }
+        self.transport.ask(timeout, &mut self.notes).map_err(refused("ask which connections are ready"))?;
+        self.take_notes();
         Ok(())
     }
 
+    fn take_notes(&mut self) {
+        for at in 0..self.notes.len() {
+            match self.notes[at] {
+                Note::Woken => self.transport.sleeper().drain(),
+                Note::Listener(number) => {
+                    if let Some(Some(listener)) = self.listeners.get_mut(number as usize) {
+                        listener.ready = true;
+                    }
+                }
+                Note::Ready { conn, ready } => {
+                    if self.conns[conn.index()].generation == conn.generation {
+                        self.note(conn.slot, ready);
+                    }
+                }
+                Note::Sent { conn, result } => {
+                    if self.conns[conn.index()].generation == conn.generation {
+                        self.sent_later(conn.slot, result);
+                    }
+                }
+            }
+        }
+        self.notes.clear();
+    }
+
     fn note(&mut self, slot: u32, ready: Ready) {
+        let id = self.id(slot);
         let conn = &mut self.conns[slot as usize];
         if conn.state == State::Connecting {
-            if ready.writable() || ready.failed() {
+            if ready.writable || ready.failed {
                 self.connected(slot);
             }
             return;
@@ -90,17 +99,17 @@ impl KernelPort {
         if !conn.is_live() {
             return;
         }
-        if ready.failed() && conn.peer_closed {
+        if ready.failed && conn.peer_closed {
             // Nothing is received any more that would tell.
-            let failure = conn.socket.as_ref().map(|socket| socket.take_error());
-            if let Some(Ok(Some(error)) | Err(error)) = failure {
+            let failure = conn.link.as_mut().map(|link| self.transport.outcome(id, link));
+            if let Some(Err(error)) = failure {
                 self.finish(slot, reason(error.kind()));
                 return;
             }
         }
-        conn.ended |= ready.ended();
-        conn.readable |= ready.readable();
-        let unblocked = ready.writable() && conn.blocked;
+        conn.ended |= ready.ended;
+        conn.readable |= ready.readable;
+        let unblocked = ready.writable && conn.blocked;
         if unblocked {
             conn.blocked = false;
         }
@@ -130,10 +139,13 @@ impl KernelPort {
             events.push(Event::Connected { conn: id });
         }
         let mut tell = std::mem::take(&mut conn.rearmed);
-        if conn.readable && conn.may_receive() {
-            self.stats.recv_calls += 1;
-            match conn.receive() {
-                Received::Bytes(count) => {
+        if conn.readable
+            && conn.may_receive()
+            && let Some(link) = &mut conn.link
+        {
+            match self.transport.receive(id, link, &mut conn.recv, conn.ended) {
+                Received::Bytes(count, more) => {
+                    conn.readable = more;
                     self.stats.bytes_in += count as u64;
                     if conn.state == State::Open {
                         tell = true;
@@ -143,12 +155,14 @@ impl KernelPort {
                     }
                 }
                 Received::End => {
+                    conn.readable = false;
                     conn.peer_closed = true;
                     if conn.state == State::Open {
                         events.push(Event::PeerClosed { conn: id });
                     }
                 }
-                Received::Nothing => {}
+                Received::Nothing => conn.readable = false,
+                Received::Again => {}
                 Received::Failed(kind) => {
                     // What came before it was told; what comes with it is lost, as TCP has it.
                     self.finish(slot, reason(kind));
@@ -183,12 +197,11 @@ impl KernelPort {
             let late = conn.deadline.is_some_and(|deadline| deadline <= now);
             if !gone && late {
                 if state != State::Connecting && unsent == 0 {
-                    // Closing the socket tells the peer, where that has not been done.
+                    // Closing the link tells the peer, where that has not been done.
                     self.finish(slot, CloseReason::Local);
                 } else {
-                    // The kernel need not go on trying.
-                    conn.reset_on_close();
-                    self.finish(slot, CloseReason::LingerExpired);
+                    // The transport need not go on trying.
+                    self.cut(slot, CloseReason::LingerExpired);
                 }
             }
             if gone || late {
@@ -217,8 +230,11 @@ impl KernelPort {
         }
     }
 
-    /// One send for each connection that has something queued and may send.
-    pub(super) fn flush_all(&mut self) {
+    /// One transmit for each connection that has something queued and may send.
+    pub(super) fn flush_all(&mut self) -> Result<(), StreamError> {
+        if self.dirty.is_empty() {
+            return Ok(());
+        }
         let mut round = std::mem::replace(&mut self.dirty, std::mem::take(&mut self.spare));
         for &slot in &round {
             self.conns[slot as usize].in_dirty = false;
@@ -226,40 +242,82 @@ impl KernelPort {
         }
         round.clear();
         self.spare = round;
+        self.transport.submit(&mut self.notes).map_err(refused("send"))?;
+        self.take_notes();
+        Ok(())
     }
 
     fn flush_one(&mut self, slot: u32) {
+        let id = self.id(slot);
         let conn = &mut self.conns[slot as usize];
-        // One that is not up yet is flushed when it is; one that is blocked, when the kernel has room.
+        // One that is not up yet is flushed when it is; one that is blocked, when the transport has room.
         if !matches!(conn.state, State::Open | State::Flushing) || conn.blocked {
             return;
         }
-        if conn.send.len() > 0 {
-            self.stats.send_calls += 1;
-            match conn.transmit() {
-                Ok(count) => self.stats.bytes_out += count as u64,
+        if conn.send.len() > 0
+            && let Some(link) = &mut conn.link
+        {
+            match self.transport.transmit(id, link, &conn.send) {
+                Ok(Sent::Bytes(count)) => {
+                    // A short transmit has filled the transport: it will tell of room.
+                    conn.blocked = count < conn.send.len();
+                    conn.send.sent(count);
+                    self.stats.bytes_out += count as u64;
+                }
+                Ok(Sent::Again) => {}
+                Ok(Sent::Later) => {
+                    conn.blocked = true;
+                    return;
+                }
                 Err(error) => {
                     self.finish(slot, reason(error.kind()));
                     return;
                 }
             }
-            let conn = &mut self.conns[slot as usize];
-            if conn.wants_room && conn.send.is_roomy() {
-                self.mark_notify(slot);
+        }
+        self.after_transmit(slot);
+    }
+
+    /// What was handed over earlier has gone, some of it or all.
+    fn sent_later(&mut self, slot: u32, result: i32) {
+        let conn = &mut self.conns[slot as usize];
+        if !conn.is_live() || !conn.blocked {
+            return;
+        }
+        conn.blocked = false;
+        if result < 0 {
+            let kind = io::Error::from_raw_os_error(-result).kind();
+            if !matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) {
+                self.finish(slot, reason(kind));
+                return;
             }
+        } else {
+            conn.send.sent(result as usize);
+            self.stats.bytes_out += result as u64;
+        }
+        self.after_transmit(slot);
+    }
+
+    fn after_transmit(&mut self, slot: u32) {
+        let id = self.id(slot);
+        let conn = &mut self.conns[slot as usize];
+        if conn.wants_room && conn.send.is_roomy() {
+            self.mark_notify(slot);
         }
         let conn = &mut self.conns[slot as usize];
         if conn.send.len() > 0 {
-            // Interrupted: again by the next flush. Blocked: the kernel will tell.
+            // Interrupted, or gone in part: again by the next flush. Blocked: the transport will tell.
             if !conn.blocked {
                 self.mark_dirty(slot);
             }
             return;
         }
-        if conn.write_closed && !conn.write_shut {
+        if conn.write_closed
+            && !conn.write_shut
+            && let Some(link) = &mut conn.link
+        {
             conn.write_shut = true;
-            let shut = conn.socket.as_ref().map(|socket| socket.shutdown(Shutdown::Write));
-            if let Some(Err(error)) = shut
+            if let Err(error) = self.transport.shut(id, link)
                 && error.kind() != io::ErrorKind::NotConnected
             {
                 self.finish(slot, reason(error.kind()));
@@ -279,7 +337,7 @@ impl KernelPort {
     }
 
     pub(super) fn sleep(&mut self, timeout: Duration) -> Result<(), StreamError> {
-        self.flush_all();
+        self.flush_all()?;
         let accepting = self.listeners.iter().flatten().any(|listener| listener.ready && !listener.starved);
         if accepting || !self.ready.is_empty() || !self.notify.is_empty() {
             return Ok(());
@@ -288,11 +346,11 @@ impl KernelPort {
         if let Some(first) = self.closing.iter().filter_map(|&slot| self.conns[slot as usize].deadline).min() {
             timeout = timeout.min(first.saturating_duration_since(Instant::now()));
         }
-        if !self.sleeper.fall_asleep() {
+        if !self.transport.sleeper().fall_asleep() {
             return Ok(());
         }
         let asked = self.ask(timeout);
-        self.sleeper.awake();
+        self.transport.sleeper().awake();
         self.asked = true;
         asked
     }

@@ -1,9 +1,8 @@
-//! One connection of a kernel port: its socket, its buffers, and how far it has come.
+//! One connection of a hub: its buffers, and how far it has come.
 
 use super::buffer::{RecvBuffer, SendBuffer};
 use crate::stream::CloseReason;
-use socket2::{SockRef, Socket};
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -26,31 +25,22 @@ pub(super) enum State {
     Told,
 }
 
-/// What one receive came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Received {
-    Bytes(usize),
-    End,
-    Nothing,
-    Failed(io::ErrorKind),
-}
-
-pub(super) struct Conn {
+pub(super) struct Conn<L> {
     pub generation: u32,
     pub state: State,
-    pub socket: Option<Socket>,
+    pub link: Option<L>,
     pub peer: Option<SocketAddr>,
     pub recv: RecvBuffer,
     pub send: SendBuffer,
     /// Where it stands in the port's list of live connections.
     pub live_at: u32,
-    /// The kernel may have bytes, an end, or an error for us.
+    /// The transport may have bytes, an end, or an error for us.
     pub readable: bool,
-    /// The kernel has told of the end: a short read is not the last.
+    /// The transport has told of the end: a short read is not the last.
     pub ended: bool,
     /// The end was read, and told.
     pub peer_closed: bool,
-    /// The kernel takes nothing more until it says so.
+    /// The transport takes nothing more until it says so.
     pub blocked: bool,
     /// The application wants to hear of room.
     pub wants_room: bool,
@@ -72,12 +62,12 @@ pub(super) struct Conn {
     pub deadline: Option<Instant>,
 }
 
-impl Conn {
+impl<L> Conn<L> {
     pub fn new(recv_buffer: usize, send_buffer: usize) -> Self {
         Self {
             generation: 0,
             state: State::Free,
-            socket: None,
+            link: None,
             peer: None,
             recv: RecvBuffer::new(recv_buffer),
             send: SendBuffer::new(send_buffer),
@@ -99,11 +89,11 @@ impl Conn {
         }
     }
 
-    /// Takes a new socket. The flags `in_*` stay: the number may still stand in a list, where it does no harm.
-    pub fn start(&mut self, socket: Socket, peer: Option<SocketAddr>, state: State) {
+    /// Takes a new link. The flags `in_*` stay: the number may still stand in a list, where it does no harm.
+    pub fn start(&mut self, link: L, peer: Option<SocketAddr>, state: State) {
         debug_assert_eq!(self.state, State::Free);
         self.state = state;
-        self.socket = Some(socket);
+        self.link = Some(link);
         self.peer = peer;
         self.recv.clear();
         self.send.clear();
@@ -120,7 +110,7 @@ impl Conn {
         self.deadline = None;
     }
 
-    /// Whether it has a socket.
+    /// Whether it has a link.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Connecting | State::Open | State::Flushing | State::Draining)
     }
@@ -136,68 +126,6 @@ impl Conn {
             State::Open => !self.peer_closed && !self.recv.is_full(),
             State::Flushing | State::Draining => !self.peer_closed,
             _ => false,
-        }
-    }
-
-    /// One receive, at most the buffer's space.
-    pub fn receive(&mut self) -> Received {
-        let Some(mut socket) = self.socket.as_ref() else {
-            return Received::Nothing;
-        };
-        let space = self.recv.space();
-        debug_assert!(!space.is_empty(), "a receive of nothing looks like an end");
-        let wanted = space.len();
-        match socket.read(space) {
-            Ok(0) => {
-                self.readable = false;
-                Received::End
-            }
-            Ok(count) => {
-                self.recv.filled(count);
-                // A short read has emptied the socket, and the next change will be told; unless the end is there already.
-                self.readable = count == wanted || self.ended;
-                Received::Bytes(count)
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    self.readable = false;
-                    Received::Nothing
-                }
-                io::ErrorKind::Interrupted => Received::Nothing,
-                kind => Received::Failed(kind),
-            },
-        }
-    }
-
-    /// Hands what is queued to the kernel in one call; how much it took. Notes whether it takes more.
-    pub fn transmit(&mut self) -> io::Result<usize> {
-        let Some(socket) = self.socket.as_ref() else {
-            return Ok(0);
-        };
-        let queued = self.send.len();
-        match socket.send_vectored_with_flags(&self.send.slices(), libc::MSG_NOSIGNAL) {
-            Ok(count) => {
-                self.send.sent(count);
-                // A short send has filled the socket: the kernel will tell of room.
-                self.blocked = count < queued;
-                Ok(count)
-            }
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    self.blocked = true;
-                    Ok(0)
-                }
-                io::ErrorKind::Interrupted => Ok(0),
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// Makes the coming close a reset.
-    pub fn reset_on_close(&self) {
-        if let Some(socket) = &self.socket {
-            // A socket that cannot be told is closed the ordinary way.
-            let _ = SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 }
