@@ -92,10 +92,11 @@ def package(types, kw, sw, lw):
             lines.append(f"  typedef struct packed {{{body} }} {snake(found['struct'])}_t;")
         else:
             lines.append(f"  typedef logic [{int(found['bits']) - 1}:0] {snake(found['enum'])}_t;")
+            bits = int(found["bits"])
             for entry in found["values"].split(","):
                 name, number = entry.split("=")
                 full = f"{found['enum']}_{name.strip()}".upper()
-                lines.append(f"  localparam {snake(found['enum'])}_t {full} = {int(number)};")
+                lines.append(f"  localparam {snake(found['enum'])}_t {full} = {bits}'h{int(number, 0):x};")
     return "\n".join(lines + ["endpackage", "", "`default_nettype wire", ""])
 
 

@@ -96,6 +96,7 @@ module kernel_core
     wr <= o.wr;
     if (rst) begin
       st         <= '0;
+      st.ph      <= PH_IDLE;
       wr.live_en <= 1'b0;
       wr.tail_en <= 1'b0;
       wr.word_en <= 1'b0;
@@ -115,6 +116,7 @@ module kernel_core
   // Orders, by slot.
   wire          clear = ~open;
   wire [SA-1:0] rs = SA'(o.ra.slot);
+  wire [SA-1:0] rn = SA'(o.ra.named);
   wire          live_we = clear | wr.live_en;
   wire [SA-1:0] live_at = clear ? SA'(at) : SA'(wr.live_slot);
   wire          live_to = ~clear & wr.live;
@@ -127,16 +129,18 @@ module kernel_core
   kernel_ram #(.WIDTH(QW), .DEPTH(1 << SA)) u_leaves (
       .clk, .we(wr.leaves_en), .waddr(SA'(wr.leaves_slot)), .wdata(wr.leaves), .raddr(rs), .rdata(rd.leaves)
   );
-  kernel_ram #(.WIDTH(17 + KW), .DEPTH(1 << SA)) u_tag (
-      .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata({wr.owner, wr.side, wr.key}), .raddr(rs),
-      .rdata({rd.owner, rd.side, rd.key})
+  kernel_ram #(.WIDTH(16), .DEPTH(1 << SA)) u_owner (
+      .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata(wr.owner), .raddr(rs), .rdata(rd.owner)
+  );
+  kernel_ram #(.WIDTH(1 + KW), .DEPTH(1 << SA)) u_place (
+      .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata({wr.side, wr.key}), .raddr(rn), .rdata({rd.side, rd.key})
   );
   kernel_ram #(.WIDTH(1 + SW), .DEPTH(1 << SA)) u_next (
       .clk, .we(wr.next_en), .waddr(SA'(wr.next_slot)), .wdata({wr.is_last, wr.next}), .raddr(rs),
       .rdata({rd.is_last, rd.next})
   );
   kernel_ram #(.WIDTH(1 + SW), .DEPTH(1 << SA)) u_prev (
-      .clk, .we(wr.prev_en), .waddr(SA'(wr.prev_slot)), .wdata({wr.is_first, wr.prev}), .raddr(rs),
+      .clk, .we(wr.prev_en), .waddr(SA'(wr.prev_slot)), .wdata({wr.is_first, wr.prev}), .raddr(rn),
       .rdata({rd.is_first, rd.prev})
   );
 
@@ -158,7 +162,7 @@ module kernel_core
   );
   if (BOOKS > 1) begin : g_books
     kernel_ram #(.WIDTH(BA), .DEPTH(1 << SA)) u_book (
-        .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata(BA'(wr.book)), .raddr(rs), .rdata(rd.book[BA-1:0])
+        .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata(BA'(wr.book)), .raddr(rn), .rdata(rd.book[BA-1:0])
     );
     if (BA < BW) assign rd.book[BW-1:BA] = '0;
     kernel_ram #(.WIDTH(2 * GROUPS), .DEPTH(1 << BA)) u_sums (
