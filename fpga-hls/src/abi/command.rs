@@ -3,6 +3,8 @@
 //! [`Command`] keeps the raw bytes of the fields that can be malformed (kind, flags): a twin must answer garbage in a
 //! defined way, so decoding never fails; [`Command::side`] and the like tell what a field means.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, transmute_ref};
+
 use super::beat::{BEAT_BYTES, RING_BIT, bytes_of, words_of};
 use super::codes::{SelfTrade, Side, TimeInForce};
 
@@ -21,7 +23,7 @@ use super::codes::{SelfTrade, Side, TimeInForce};
 /// | 29 | bit 0 side, bits 1-2 time in force, rest reserved |
 /// | 30 | bits 0-1 self-trade mode, bit 2 post-only, bit 3 relative, rest reserved |
 /// | 31 | bit 7 the ring's, rest reserved |
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, FromBytes, IntoBytes, Immutable)]
 #[repr(C)]
 pub struct Command {
     /// Number of the record that this beat was made of; echoed unchecked.
@@ -107,8 +109,10 @@ impl Command {
 
     /// Kind, side and time in force, flags and ring byte as one number, kind lowest: the upper half of the beat's last word.
     #[inline]
-    pub(crate) const fn control(&self) -> u32 {
-        u32::from_le_bytes([self.kind, self.side_tif, self.flags, self.ring])
+    pub(crate) fn control(&self) -> u32 {
+        // The beat's own bytes: one load, where putting four bytes together is ten instructions.
+        let words: &[u32; 8] = transmute_ref!(self);
+        u32::from_le(words[7])
     }
 
     /// The beat's 32 bytes.

@@ -7,7 +7,10 @@
 
 #![allow(unsafe_code)]
 
+use std::hint::select_unpredictable;
+
 use super::Software;
+use super::book::SLOT_CELLS;
 use crate::abi::{Command, Kind};
 
 /// Commands from the one that runs to the one whose order and level are asked for.
@@ -40,29 +43,36 @@ fn look_first(twin: &Software, commands: &[Command]) {
 #[inline(always)]
 fn far(twin: &Software, command: &Command) {
     let book = &twin.book;
-    let band = &twin.bands[usize::from(command.instrument).min(twin.bands.len() - 1)];
-    ask(&book.cells, book.base.wrapping_add(command.slot.wrapping_mul(2)));
-    ask(&book.cells, book.base.wrapping_add(command.slot2.wrapping_mul(2)));
-    ask(&book.cells, band.levels.wrapping_add(command.tick));
+    ask(&book.cells, order(twin, command.slot));
+    ask(&book.cells, order(twin, command.slot2));
+    ask(&book.cells, level(twin, command));
     ask(&book.owners, command.slot);
 }
 
 /// Asks for what stands there: the neighbours of the order, and its level; or the ends of the queue that a new order joins.
 #[inline(always)]
 fn near(twin: &Software, command: &Command) {
-    let book = &twin.book;
-    let is_new = command.kind == Kind::New as u8;
-    let band = &twin.bands[usize::from(command.instrument).min(twin.bands.len() - 1)];
-    let order = book.base.wrapping_add(command.slot.wrapping_mul(2));
-    let level = band.levels.wrapping_add(command.tick);
-    // Both are in range in every command that will not be refused.
-    let at = if is_new { level } else { order };
-    let [links, what] = [0, 1].map(|cell| book.cells.get(at as usize + cell).copied());
-    if let (Some(links), Some(what)) = (links, what) {
-        ask(&book.cells, links.next);
-        ask(&book.cells, links.prev);
-        ask(&book.cells, what.prev >> 1);
+    let cells = &twin.book.cells;
+    let (order, level) = (order(twin, command.slot), level(twin, command));
+    let at = select_unpredictable(command.kind == Kind::New as u8, level, order);
+    if let Some(&[links, what]) = cells.get(at as usize..).and_then(|cells| cells.first_chunk()) {
+        ask(cells, links.next);
+        ask(cells, links.prev);
+        ask(cells, what.prev >> 1);
     }
+}
+
+/// The links of a slot, which need not exist.
+#[inline(always)]
+fn order(twin: &Software, slot: u32) -> u32 {
+    twin.book.base.wrapping_add(slot.wrapping_mul(SLOT_CELLS))
+}
+
+/// The level of a command's tick, which need not exist.
+#[inline(always)]
+fn level(twin: &Software, command: &Command) -> u32 {
+    let band = twin.bands.get(usize::from(command.instrument));
+    band.map_or(0, |band| band.levels).wrapping_add(command.tick)
 }
 
 /// Asks for the cache line of `array[at]`, which need not exist.

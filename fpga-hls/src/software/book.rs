@@ -10,12 +10,12 @@
 //! cell would wait for a store to one half of it.
 
 use super::Band;
-use super::ladder::{Ladder, NONE};
+use super::ladder::{NONE, SIDES};
 use crate::abi::Side;
 use crate::matcher::Resting;
 
 /// Cells of a slot.
-const SLOT_CELLS: u32 = 2;
+pub(super) const SLOT_CELLS: u32 = 2;
 /// Cells of a cache line: the orders begin at one.
 const LINE_CELLS: usize = 8;
 
@@ -91,16 +91,15 @@ impl Book {
 
     /// Where the order with these links stands: its level's index and its side.
     #[inline(always)]
-    pub(super) fn place(&self, links: u32) -> (u32, usize) {
+    pub(super) fn place(&self, links: u32) -> (u32, u32) {
         let place = self.cells[links as usize + 1].prev;
-        (place >> 1, (place & 1) as usize)
+        (place >> 1, place & 1)
     }
 
     /// Whether an order of this side and price would trade.
     #[inline(always)]
-    pub(super) fn crosses(&self, band: &Band, side: usize, tick: u32) -> bool {
-        let makers = &band.ladders[side ^ 1];
-        makers.best(&self.words) <= tick ^ makers.flip
+    pub(super) fn crosses(&self, band: &Band, side: u32, tick: u32) -> bool {
+        band.ladders.best(&self.words, side ^ 1) <= band.ladders.flip(tick, side ^ 1)
     }
 
     /// The live order in a slot, for whoever looks from outside.
@@ -112,51 +111,51 @@ impl Book {
             slot,
             instrument: instrument as u16,
             owner: self.owners[slot as usize],
-            side: Side::ALL[side],
+            side: Side::ALL[side as usize],
             tick: level - bands[instrument].levels,
             leaves: self.leaves(links),
         }
     }
 
     /// Hands over the links of a side's orders, best price first, oldest first.
-    pub(super) fn walk(&self, band: &Band, ladder: &Ladder, mut sink: impl FnMut(u32)) {
-        let mut key = ladder.best(&self.words);
+    pub(super) fn walk(&self, band: &Band, side: u32, mut sink: impl FnMut(u32)) {
+        let mut key = band.ladders.best(&self.words, side);
         while key != NONE {
-            let level = band.levels + (key ^ ladder.flip);
+            let level = band.levels + band.ladders.flip(key, side);
             let mut links = self.next(level);
             while links != level {
                 sink(links);
                 links = self.next(links);
             }
-            key = ladder.at_or_above(&self.words, key + 1);
+            key = band.ladders.at_or_above(&self.words, key + 1, side);
         }
     }
 
     /// Puts an order at the tail of its price.
     #[inline(always)]
-    pub(super) fn rest(&mut self, band: &Band, slot: u32, owner: u16, side: usize, tick: u32, leaves: u32) {
+    pub(super) fn rest(&mut self, band: &mut Band, slot: u32, owner: u16, side: u32, tick: u32, leaves: u32) {
         let (level, links) = (band.levels + tick, self.links_of(slot));
         debug_assert!(leaves > 0 && self.leaves(links) == 0, "slot {slot} is free, and gets something");
         let tail = self.prev(level);
-        self.cells[links as usize + 1] = Cell { next: leaves, prev: level << 1 | side as u32 };
+        self.cells[links as usize + 1] = Cell { next: leaves, prev: level << 1 | side };
         self.cells[links as usize] = Cell { next: level, prev: tail };
         self.cells[tail as usize].next = links;
         self.cells[level as usize].prev = links;
         self.owners[slot as usize] = owner;
-        let ladder = &band.ladders[side];
-        ladder.set(&mut self.words, tick ^ ladder.flip);
+        let key = band.ladders.flip(tick, side);
+        let bound = &mut band.bound[side as usize % SIDES];
+        *bound = key.min(*bound);
+        band.ladders.set(&mut self.words, key, side);
     }
 
     /// Takes an order out of its queue, and frees its slot.
     #[inline(always)]
-    pub(super) fn unlink(&mut self, band: &Band, links: u32, tick: u32, side: usize) {
+    pub(super) fn unlink(&mut self, band: &mut Band, links: u32, tick: u32, side: u32) {
         let (next, prev) = (self.next(links), self.prev(links));
         self.cells[prev as usize].next = next;
         self.cells[next as usize].prev = prev;
         self.set_leaves(links, 0);
-        if next == prev {
-            let ladder = &band.ladders[side];
-            ladder.clear(&mut self.words, tick ^ ladder.flip);
-        }
+        let key = band.ladders.flip(tick, side);
+        band.ladders.clear_if(&mut self.words, key, side, next == prev);
     }
 }

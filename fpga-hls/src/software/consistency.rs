@@ -13,13 +13,17 @@ pub(super) fn check(twin: &Software) -> Result<(), Broken> {
             queued += level(twin, instrument, band, tick)?;
         }
         for side in Side::ALL {
-            let agrees = band.ladders[side as usize].agrees(&twin.book.words);
+            let agrees = band.ladders.agrees(&twin.book.words, side as u32);
             require(agrees, || format!("instrument {instrument} {side:?}: the levels of the ladder disagree"))?;
         }
-        let [bids, asks] = band.ladders;
-        let (bid, ask) = (bids.best(&twin.book.words), asks.best(&twin.book.words));
-        let crossed = bid != NONE && ask != NONE && bid ^ bids.flip >= ask;
-        require(!crossed, || format!("instrument {instrument}: crossed, bid {} ask {ask}", bid ^ bids.flip))?;
+        let best = Side::ALL.map(|side| band.ladders.best(&twin.book.words, side as u32));
+        for (side, best) in Side::ALL.into_iter().zip(best) {
+            let bound = band.bound[side as usize];
+            require(bound <= best, || format!("instrument {instrument} {side:?}: bound {bound}, but best {best}"))?;
+        }
+        let [bid, ask] = [band.ladders.flip(best[0], 0), best[1]];
+        let crossed = best[0] != NONE && ask != NONE && bid >= ask;
+        require(!crossed, || format!("instrument {instrument}: crossed, bid {bid} ask {ask}"))?;
     }
     let book = &twin.book;
     let live = (0..twin.limits.slots).filter(|slot| book.leaves(book.links_of(*slot)) > 0).count();
@@ -30,15 +34,13 @@ pub(super) fn check(twin: &Software) -> Result<(), Broken> {
 fn level(twin: &Software, instrument: usize, band: &Band, tick: u32) -> Result<usize, Broken> {
     let book = &twin.book;
     let level = band.levels + tick;
-    let [bid, ask] = Side::ALL.map(|side| {
-        let ladder = &band.ladders[side as usize];
-        ladder.has(&book.words, tick ^ ladder.flip)
-    });
+    let [bid, ask] =
+        Side::ALL.map(|side| band.ladders.has(&book.words, band.ladders.flip(tick, side as u32), side as u32));
     let here = || format!("instrument {instrument} tick {tick}");
     require(!(bid && ask), || format!("{}: bids and asks", here()))?;
     let there = book.cells[level as usize];
     require((bid || ask) == (there.next != level), || format!("{}: the ladder and {there:?} disagree", here()))?;
-    let side = usize::from(ask);
+    let side = u32::from(ask);
     let (mut count, mut prev, mut links) = (0, level, there.next);
     while links != level {
         let is_order =
@@ -97,7 +99,7 @@ mod tests {
     #[test]
     fn every_contradiction_is_noticed() {
         assert_eq!(book().check(), Ok(()));
-        let wrongs: [(&str, Wrong); 12] = [
+        let wrongs: [(&str, Wrong); 13] = [
             ("a link forwards", |twin| links(twin, 0).next = order(twin, 2)),
             ("a link backwards", |twin| links(twin, 1).prev = order(twin, 2)),
             ("a circle", |twin| links(twin, 2).next = order(twin, 0)),
@@ -109,10 +111,8 @@ mod tests {
             ("too many lots", |twin| what_is(twin, 1).next = 10),
             ("a live order in no queue", |twin| what_is(twin, 7).next = 1),
             ("another instrument", |twin| what_is(twin, 3).prev += 70 << 1),
-            ("a bit of the ladder", |twin| {
-                let ladder = twin.bands[0].ladders[1];
-                ladder.set(&mut twin.book.words, 5);
-            }),
+            ("a bit of the ladder", |twin| twin.bands[0].ladders.set(&mut twin.book.words, 5, 1)),
+            ("a bound above the best", |twin| twin.bands[0].bound[1] = 67),
         ];
         for (what, wrong) in wrongs {
             let mut twin = book();

@@ -1,16 +1,22 @@
 //! What an order that enters does: it trades with the best, oldest first, then rests or goes.
+//!
+//! There are few places that tell an event, so that the compiler keeps the sink in line at each: one that it calls instead keeps
+//! everything in memory.
+
+use std::hint::select_unpredictable;
 
 use super::Band;
 use super::book::Book;
-use super::ladder::Ladder;
+use super::ladder::SIDES;
 use super::terms::{FOK, POST_ONLY, SELF_TRADE, SELF_TRADE_AT, TIME_IN_FORCE};
 use crate::abi::{Event, EventKind, NO_SLOT, Reason, SelfTrade, event_flags};
 
 /// An order on its way into the book.
+#[derive(Clone, Copy)]
 pub(super) struct Taker {
     pub(super) slot: u32,
     pub(super) owner: u16,
-    pub(super) side: usize,
+    pub(super) side: u32,
     pub(super) tick: u32,
     pub(super) leaves: u32,
     /// Side, time in force, self-trade mode and post-only, where [`terms`](super::terms) says.
@@ -29,6 +35,16 @@ impl Taker {
             _ => SelfTrade::CancelBoth,
         }
     }
+}
+
+/// What became of an order that met the other side.
+enum Met {
+    /// It trades no further, and something is left.
+    Left,
+    /// It is complete.
+    Filled,
+    /// What is left goes.
+    Goes(Reason),
 }
 
 /// Numbers and hands out the events of one command.
@@ -56,138 +72,140 @@ impl<F: FnMut(Event)> Answer<F> {
         (self.sink)(Event { seq: self.seq, taker, maker, tick, qty, index, kind, reason, freed, last });
     }
 
+    /// The last event of an order of which nothing is left.
     #[inline(always)]
     pub(super) fn cancelled(&mut self, slot: u32, tick: u32, qty: u32, reason: Reason) {
         self.tell(EventKind::Cancelled, slot, NO_SLOT, tick, qty, reason, event_flags::TAKER_FREE, true);
     }
 }
 
+/// Orders of both sides meet here.
+struct Meeting {
+    /// The makers' side.
+    side: u32,
+    /// The worst key that the taker trades at.
+    limit: u32,
+    mode: SelfTrade,
+}
+
 impl Book {
     /// Trades what can be traded; what is left rests or goes.
     #[inline(always)]
-    pub(super) fn enter(&mut self, band: &Band, mut taker: Taker, answer: &mut Answer<impl FnMut(Event)>) {
-        let makers = &band.ladders[taker.side ^ 1];
-        let limit = taker.tick ^ makers.flip;
-        let best = makers.best(&self.words);
-        if best <= limit && self.trade(band, makers, best, limit, &mut taker, answer) {
-            return;
+    pub(super) fn enter(&mut self, band: &mut Band, mut taker: Taker, answer: &mut Answer<impl FnMut(Event)>) {
+        let makers = taker.side ^ 1;
+        let limit = band.ladders.flip(taker.tick, makers);
+        let mut reason = None;
+        // Nearly every order that rests is told so by the bound alone.
+        if band.bound[makers as usize % SIDES] <= limit {
+            let best = band.best(&self.words, makers);
+            if best <= limit {
+                let meeting = Meeting { side: makers, limit, mode: taker.self_trade() };
+                match self.trade(band, &meeting, best, &mut taker, answer) {
+                    Met::Left => {}
+                    Met::Filled => return,
+                    Met::Goes(why) => reason = Some(why),
+                }
+            }
         }
-        if taker.terms & TIME_IN_FORCE == 0 {
+        if taker.terms & TIME_IN_FORCE == 0 && reason.is_none() {
             self.rest(band, taker.slot, taker.owner, taker.side, taker.tick, taker.leaves);
             answer.tell(EventKind::Rested, taker.slot, NO_SLOT, taker.tick, taker.leaves, Reason::None, 0, true);
-        } else {
-            // A fill-or-kill order gets here when nothing crosses.
-            let reason = if taker.terms & FOK == 0 { Reason::ImmediateOrCancel } else { Reason::FillOrKill };
-            answer.cancelled(taker.slot, taker.tick, taker.leaves, reason);
+            return;
         }
+        // A fill-or-kill order gets here when nothing crosses.
+        let by_term = if taker.terms & FOK == 0 { Reason::ImmediateOrCancel } else { Reason::FillOrKill };
+        answer.cancelled(taker.slot, taker.tick, taker.leaves, reason.unwrap_or(by_term));
     }
 
-    /// What an order does that meets the other side. Whether it is gone.
+    /// What an order does that meets the other side, whose best key is given.
     #[inline(always)]
     fn trade(
         &mut self,
-        band: &Band,
-        makers: &Ladder,
+        band: &mut Band,
+        meeting: &Meeting,
         best: u32,
-        limit: u32,
         taker: &mut Taker,
         answer: &mut Answer<impl FnMut(Event)>,
-    ) -> bool {
-        let mode = taker.self_trade();
+    ) -> Met {
         if taker.terms & (POST_ONLY | FOK) != 0 {
             if taker.terms & POST_ONLY != 0 {
-                answer.cancelled(taker.slot, taker.tick, taker.leaves, Reason::PostOnly);
-                return true;
+                return Met::Goes(Reason::PostOnly);
             }
-            if !self.can_fill(band, makers, taker, mode, limit) {
-                answer.cancelled(taker.slot, taker.tick, taker.leaves, Reason::FillOrKill);
-                return true;
+            if !self.can_fill(band, meeting, taker.owner, taker.leaves) {
+                return Met::Goes(Reason::FillOrKill);
             }
         }
         let mut key = best;
-        while key <= limit {
-            if self.sweep_level(band, makers, key, mode, taker, answer) {
-                return true;
+        while key <= meeting.limit {
+            match self.sweep_level(band, meeting, key, taker, answer) {
+                Met::Left => key = band.best(&self.words, meeting.side),
+                met => return met,
             }
-            key = makers.best(&self.words);
         }
-        false
+        Met::Left
     }
 
-    /// Matches the taker with the queue at one tick, oldest first. Whether the taker is gone.
+    /// Matches the taker with the queue at one tick, oldest first, until the taker is gone or the queue empty.
     #[inline(always)]
     fn sweep_level(
         &mut self,
-        band: &Band,
-        makers: &Ladder,
+        band: &mut Band,
+        meeting: &Meeting,
         key: u32,
-        mode: SelfTrade,
         taker: &mut Taker,
         answer: &mut Answer<impl FnMut(Event)>,
-    ) -> bool {
-        let tick = key ^ makers.flip;
+    ) -> Met {
+        let tick = band.ladders.flip(key, meeting.side);
         let level = band.levels + tick;
         let mut links = self.next(level);
+        let mut met = Met::Left;
         while links != level {
             let (next, leaves) = (self.next(links), self.leaves(links));
-            let slot = self.slot_of(links);
-            if mode != SelfTrade::Off && self.owners[slot as usize] == taker.owner {
-                let oldest_goes = mode != SelfTrade::CancelNewest;
-                if oldest_goes {
+            let maker = self.slot_of(links);
+            if meeting.mode != SelfTrade::Off && self.owners[maker as usize] == taker.owner {
+                if meeting.mode != SelfTrade::CancelNewest {
                     self.set_leaves(links, 0);
                     let (reason, freed) = (Reason::SelfTrade, event_flags::MAKER_FREE);
-                    answer.tell(EventKind::Cancelled, taker.slot, slot, tick, leaves, reason, freed, false);
+                    answer.tell(EventKind::Cancelled, taker.slot, maker, tick, leaves, reason, freed, false);
                     links = next;
                 }
-                if mode != SelfTrade::CancelOldest {
-                    self.behead(makers, level, key, links);
-                    answer.cancelled(taker.slot, taker.tick, taker.leaves, Reason::SelfTrade);
-                    return true;
+                if meeting.mode != SelfTrade::CancelOldest {
+                    met = Met::Goes(Reason::SelfTrade);
+                    break;
                 }
                 continue;
             }
-            if taker.leaves < leaves {
-                self.set_leaves(links, leaves - taker.leaves);
-                self.behead(makers, level, key, links);
-                let freed = event_flags::TAKER_FREE;
-                answer.tell(EventKind::Fill, taker.slot, slot, tick, taker.leaves, Reason::None, freed, true);
-                return true;
-            }
-            self.set_leaves(links, 0);
-            taker.leaves -= leaves;
+            let traded = leaves.min(taker.leaves);
+            self.set_leaves(links, leaves - traded);
+            taker.leaves -= traded;
             let done = taker.leaves == 0;
-            let freed = event_flags::MAKER_FREE | if done { event_flags::TAKER_FREE } else { 0 };
-            answer.tell(EventKind::Fill, taker.slot, slot, tick, leaves, Reason::None, freed, done);
-            links = next;
+            let complete = traded == leaves;
+            let freed = u8::from(complete) * event_flags::MAKER_FREE | u8::from(done) * event_flags::TAKER_FREE;
+            answer.tell(EventKind::Fill, taker.slot, maker, tick, traded, Reason::None, freed, done);
+            links = select_unpredictable(complete, next, links);
             if done {
-                self.behead(makers, level, key, links);
-                return true;
+                met = Met::Filled;
+                break;
             }
         }
-        self.behead(makers, level, key, level);
-        false
-    }
-
-    /// Makes `head` the oldest order of a level (the level itself: none): what stood before it is gone.
-    #[inline(always)]
-    fn behead(&mut self, makers: &Ladder, level: u32, key: u32, head: u32) {
-        self.cells[level as usize].next = head;
-        self.cells[head as usize].prev = level;
-        if head == level {
-            makers.clear(&mut self.words, key);
+        // What stood before `links` is gone; the level itself: all.
+        self.cells[level as usize].next = links;
+        self.cells[links as usize].prev = level;
+        if links == level {
+            band.ladders.clear_if(&mut self.words, key, meeting.side, true);
         }
+        met
     }
 
     /// Whether enough stands within the limit that a fill-or-kill order may trade with. Walks what it would take.
-    fn can_fill(&self, band: &Band, makers: &Ladder, taker: &Taker, mode: SelfTrade, limit: u32) -> bool {
-        let mut wanted = taker.leaves;
-        let mut key = makers.best(&self.words);
-        while key <= limit {
-            let level = band.levels + (key ^ makers.flip);
+    fn can_fill(&self, band: &Band, meeting: &Meeting, owner: u16, mut wanted: u32) -> bool {
+        let mut key = band.ladders.best(&self.words, meeting.side);
+        while key <= meeting.limit {
+            let level = band.levels + band.ladders.flip(key, meeting.side);
             let mut links = self.next(level);
             while links != level {
-                let own = mode != SelfTrade::Off && self.owners[self.slot_of(links) as usize] == taker.owner;
-                if own && mode != SelfTrade::CancelOldest {
+                let own = meeting.mode != SelfTrade::Off && self.owners[self.slot_of(links) as usize] == owner;
+                if own && meeting.mode != SelfTrade::CancelOldest {
                     return false;
                 }
                 if !own {
@@ -199,7 +217,7 @@ impl Book {
                 }
                 links = self.next(links);
             }
-            key = makers.at_or_above(&self.words, key + 1);
+            key = band.ladders.at_or_above(&self.words, key + 1, meeting.side);
         }
         false
     }

@@ -8,10 +8,12 @@ use super::book::Book;
 use super::cross::{Answer, Taker};
 use super::terms::{POST_ONLY, POST_ONLY_AT, RELATIVE, SELF_TRADE, SIDE, SIDE_AT, TIF_AT, TIME_IN_FORCE};
 use super::{Band, Software};
-use crate::abi::{Command, Event, EventKind, Kind, Limits, NO_SLOT, Reason, event_flags};
+use crate::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, event_flags};
 
 /// What a control word may have besides its kind.
 const NEW_MAY: u32 = SIDE | TIME_IN_FORCE | SELF_TRADE | POST_ONLY;
+/// What goes together whatever it is.
+const NEW_PLAIN: u32 = SIDE | 1 << TIF_AT | SELF_TRADE;
 const REPLACE_MAY: u32 = NEW_MAY | RELATIVE;
 const OTHERS_MAY: u32 = SIDE;
 
@@ -30,117 +32,84 @@ impl Software {
     #[inline(always)]
     pub(super) fn run(&mut self, command: &Command, sink: impl FnMut(Event)) {
         let mut answer = Answer { seq: command.seq, index: 0, sink };
+        if self.carry_out(command, &mut answer).is_none() {
+            let (reason, Command { slot, tick, qty, .. }) = (self.why_not(command), *command);
+            answer.tell(EventKind::Rejected, slot, NO_SLOT, tick, qty, reason, 0, true);
+        }
+    }
+
+    /// `None`, and nothing changed, when a check fails.
+    #[inline(always)]
+    fn carry_out(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) -> Option<()> {
+        let Self { limits, bands, book } = self;
         let control = command.control();
-        let done = if control & !NEW_MAY == NEW {
-            self.new_order(command, control, &mut answer)
+        let slot = command.slot;
+        let (band, taker) = if control & !NEW_PLAIN == NEW || control & !NEW_MAY == NEW && goes(NEW_GOES, control) {
+            let band = bands.get_mut(usize::from(command.instrument))?;
+            book.owners.get(slot as usize)?;
+            let live = book.leaves(book.links_of(slot)) != 0;
+            if live || command.tick >= band.ticks || beyond(limits.max_qty, command.qty) {
+                return None;
+            }
+            let taker = Taker {
+                slot,
+                owner: command.owner,
+                side: side(control),
+                tick: command.tick,
+                leaves: command.qty,
+                terms: control,
+            };
+            (band, taker)
         } else if control & !OTHERS_MAY == CANCEL {
-            self.cancel(command, &mut answer)
-        } else if control & !REPLACE_MAY == REPLACE {
-            self.replace(command, control, &mut answer)
+            let (band, order) = book.target(bands, command)?;
+            book.unlink(band, order.links, order.tick, order.side);
+            answer.cancelled(slot, order.tick, order.leaves, Reason::User);
+            return Some(());
+        } else if control & !REPLACE_MAY == REPLACE && goes(REPLACE_GOES, control) {
+            let (band, old) = book.target(bands, command)?;
+            let new_slot = command.slot2;
+            book.owners.get(new_slot as usize)?;
+            let leaves = new_leaves(command, control, old.leaves);
+            let taken = new_slot == slot || book.leaves(book.links_of(new_slot)) != 0;
+            let nothing = leaves == 0 && control & RELATIVE == 0;
+            if taken || command.tick >= band.ticks || leaves > i64::from(limits.max_qty) || nothing {
+                return None;
+            }
+            book.unlink(band, old.links, old.tick, old.side);
+            let crosses = control & POST_ONLY != 0 && book.crosses(band, old.side, command.tick);
+            if leaves <= 0 || crosses {
+                let reason = if leaves <= 0 { Reason::User } else { Reason::PostOnly };
+                answer.cancelled(slot, old.tick, old.leaves, reason);
+                return Some(());
+            }
+            let (tick, leaves, freed) = (command.tick, leaves as u32, event_flags::MAKER_FREE);
+            answer.tell(EventKind::Replaced, new_slot, slot, tick, leaves, Reason::None, freed, false);
+            let terms = control & !POST_ONLY;
+            (band, Taker { slot: new_slot, owner: command.owner, side: old.side, tick, leaves, terms })
         } else if control & !OTHERS_MAY == REDUCE {
-            self.reduce(command, &mut answer)
+            let (band, order) = book.target(bands, command)?;
+            let (tick, qty) = (order.tick, command.qty);
+            if beyond(limits.max_qty, qty) {
+                return None;
+            }
+            if qty >= order.leaves {
+                book.unlink(band, order.links, tick, order.side);
+                answer.cancelled(slot, tick, order.leaves, Reason::User);
+            } else {
+                book.set_leaves(order.links, order.leaves - qty);
+                answer.tell(EventKind::Reduced, slot, NO_SLOT, tick, qty, Reason::None, 0, true);
+            }
+            return Some(());
         } else if control & !OTHERS_MAY == NOP {
             answer.tell(EventKind::Done, 0, NO_SLOT, 0, 0, Reason::None, 0, true);
-            true
+            return Some(());
         } else {
-            false
-        };
-        if !done {
-            let reason = self.why_not(command);
-            answer.tell(EventKind::Rejected, command.slot, NO_SLOT, command.tick, command.qty, reason, 0, true);
-        }
-    }
-
-    #[inline(always)]
-    fn new_order(&mut self, command: &Command, control: u32, answer: &mut Answer<impl FnMut(Event)>) -> bool {
-        let Self { limits, bands, book } = self;
-        let Some(band) = bands.get(usize::from(command.instrument)) else { return false };
-        if !goes(NEW_GOES, control) || command.slot >= limits.slots {
-            return false;
-        }
-        let live = book.leaves(book.links_of(command.slot)) != 0;
-        if live || command.tick >= band.ticks || beyond(limits.max_qty, command.qty) {
-            return false;
-        }
-        let taker = Taker {
-            slot: command.slot,
-            owner: command.owner,
-            side: side(control),
-            tick: command.tick,
-            leaves: command.qty,
-            terms: control,
+            return None;
         };
         book.enter(band, taker, answer);
-        true
+        Some(())
     }
 
-    #[inline(always)]
-    fn cancel(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) -> bool {
-        let Self { limits, bands, book } = self;
-        let Some((band, order)) = book.target(limits, bands, command) else { return false };
-        book.unlink(band, order.links, order.tick, order.side);
-        answer.cancelled(command.slot, order.tick, order.leaves, Reason::User);
-        true
-    }
-
-    #[inline(always)]
-    fn reduce(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) -> bool {
-        let Self { limits, bands, book } = self;
-        let Some((band, order)) = book.target(limits, bands, command) else { return false };
-        if beyond(limits.max_qty, command.qty) {
-            return false;
-        }
-        if command.qty >= order.leaves {
-            book.unlink(band, order.links, order.tick, order.side);
-            answer.cancelled(command.slot, order.tick, order.leaves, Reason::User);
-        } else {
-            book.set_leaves(order.links, order.leaves - command.qty);
-            answer.tell(EventKind::Reduced, command.slot, NO_SLOT, order.tick, command.qty, Reason::None, 0, true);
-        }
-        true
-    }
-
-    #[inline(always)]
-    fn replace(&mut self, command: &Command, control: u32, answer: &mut Answer<impl FnMut(Event)>) -> bool {
-        let Self { limits, bands, book } = self;
-        let Some((band, old)) = book.target(limits, bands, command) else { return false };
-        if !goes(REPLACE_GOES, control) || command.slot2 >= limits.slots || command.slot2 == command.slot {
-            return false;
-        }
-        let live = book.leaves(book.links_of(command.slot2)) != 0;
-        let leaves = new_leaves(command, old.leaves);
-        if live || command.tick >= band.ticks || leaves > i64::from(limits.max_qty) {
-            return false;
-        }
-        let relative = control & RELATIVE != 0;
-        if leaves == 0 && !relative {
-            return false;
-        }
-        book.unlink(band, old.links, old.tick, old.side);
-        if leaves <= 0 {
-            answer.cancelled(command.slot, old.tick, old.leaves, Reason::User);
-            return true;
-        }
-        if control & POST_ONLY != 0 && book.crosses(band, old.side, command.tick) {
-            answer.cancelled(command.slot, old.tick, old.leaves, Reason::PostOnly);
-            return true;
-        }
-        let taker = Taker {
-            slot: command.slot2,
-            owner: command.owner,
-            side: old.side,
-            tick: command.tick,
-            leaves: leaves as u32,
-            terms: control & !POST_ONLY,
-        };
-        let (new_slot, freed) = (command.slot2, event_flags::MAKER_FREE);
-        answer.tell(EventKind::Replaced, new_slot, command.slot, taker.tick, taker.leaves, Reason::None, freed, false);
-        book.enter(band, taker, answer);
-        true
-    }
-
-    /// The first check of the ABI's that a command fails.
-    #[cold]
     #[inline(never)]
     fn why_not(&self, command: &Command) -> Reason {
         match self.check_in_order(command) {
@@ -171,14 +140,16 @@ impl Software {
             refuse_if(is_live(command.slot), Reason::SlotLive)?;
         } else {
             refuse_if(!is_live(command.slot), Reason::NoOrder)?;
-            refuse_if(book.target(limits, bands, command).is_none(), Reason::NotYours)?;
+            let level = book.place(book.links_of(command.slot)).0;
+            let other = level.wrapping_sub(band.levels) >= band.ticks;
+            refuse_if(other || book.owners[command.slot as usize] != command.owner, Reason::NotYours)?;
         }
         refuse_if(is_replace && (command.slot2 == command.slot || is_live(command.slot2)), Reason::SlotLive)?;
         refuse_if((is_new || is_replace) && command.tick >= band.ticks, Reason::TickRange)?;
         if !is_replace {
             return refuse_if(kind != Kind::Cancel && beyond(limits.max_qty, command.qty), Reason::QtyRange);
         }
-        let leaves = new_leaves(command, book.leaves(book.links_of(command.slot)));
+        let leaves = new_leaves(command, control, book.leaves(book.links_of(command.slot)));
         let nothing = !command.relative() && leaves == 0;
         refuse_if(nothing || leaves > i64::from(limits.max_qty), Reason::QtyRange)
     }
@@ -188,22 +159,20 @@ impl Software {
 struct Target {
     links: u32,
     tick: u32,
-    side: usize,
+    side: u32,
     leaves: u32,
 }
 
 impl Book {
     /// The live order that a cancel, a reduce or a replace names, when it is the order of who names it.
     #[inline(always)]
-    fn target<'a>(&self, limits: &Limits, bands: &'a [Band], command: &Command) -> Option<(&'a Band, Target)> {
-        let band = bands.get(usize::from(command.instrument))?;
-        if command.slot >= limits.slots {
-            return None;
-        }
+    fn target<'a>(&self, bands: &'a mut [Band], command: &Command) -> Option<(&'a mut Band, Target)> {
+        let band = bands.get_mut(usize::from(command.instrument))?;
+        let owner = *self.owners.get(command.slot as usize)?;
         let links = self.links_of(command.slot);
         let (leaves, (level, side)) = (self.leaves(links), self.place(links));
         let tick = level.wrapping_sub(band.levels);
-        if leaves == 0 || tick >= band.ticks || self.owners[command.slot as usize] != command.owner {
+        if leaves == 0 || tick >= band.ticks || owner != command.owner {
             return None;
         }
         Some((band, Target { links, tick, side, leaves }))
@@ -217,8 +186,8 @@ const fn beyond(limit: u32, qty: u32) -> bool {
 
 /// What a replace would leave.
 #[inline(always)]
-fn new_leaves(command: &Command, old: u32) -> i64 {
-    if command.relative() { i64::from(old) + i64::from(command.qty.cast_signed()) } else { i64::from(command.qty) }
+fn new_leaves(command: &Command, control: u32, old: u32) -> i64 {
+    if control & RELATIVE != 0 { i64::from(old) + i64::from(command.qty.cast_signed()) } else { i64::from(command.qty) }
 }
 
 /// Whether time in force and post-only go together.
@@ -229,8 +198,8 @@ const fn goes(which: u32, control: u32) -> bool {
 }
 
 #[inline(always)]
-const fn side(control: u32) -> usize {
-    ((control & SIDE) >> SIDE_AT) as usize
+const fn side(control: u32) -> u32 {
+    (control & SIDE) >> SIDE_AT
 }
 
 #[inline]

@@ -1,28 +1,34 @@
-//! Where one side of a book has orders: a bitmap of its ticks in three levels, best first.
+//! Where the sides of a book have orders: for each a bitmap of its ticks in levels of 64, best first.
 //!
 //! A bit of the lowest level says that a tick has orders, a bit of each level above that the word below it is not zero.
 //! The best tick is three `trailing_zeros` away; setting or clearing one touches at most three words. Bids are stored
-//! flipped (`tick ^ flip`), so that the best of either side is the lowest *key* and the side never decides a branch. A band
-//! of more than 2^18 ticks has a fourth level, one word, which is 2^24.
+//! flipped (`tick ^ flip`), so that the best of either side is the lowest *key* and the side never decides a branch. The highest
+//! level is one word, here; the others lie in an array, the two sides' words in turn. A band of more than 2^18 ticks has a fourth
+//! level, enough for 2^24.
+
+use std::hint::select_unpredictable;
 
 /// Bits of a word.
 const WORD: u32 = u64::BITS;
 /// log2 of [`WORD`].
 const SHIFT: u32 = WORD.ilog2();
+/// Sides of a band.
+pub(super) const SIDES: usize = 2;
+/// No level of that number.
+const ABSENT: u32 = u32::MAX;
 
 /// No tick has orders: above every key.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// The place of one side's words within the bitmap of all.
+/// The ladders of one band. Side 0 buys, 1 sells.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ladder {
-    /// `tick ^ flip` is the key, and `key ^ flip` the tick.
-    pub(super) flip: u32,
+pub(super) struct Ladders {
+    /// `tick ^ flip` is the key of a side's tick. Read, not computed: the compiler would make a branch of it.
+    flip: [u32; SIDES],
     leaf: u32,
     middle: u32,
-    top: u32,
-    /// The word above the top's, when that has more than one.
-    summit: Option<std::num::NonZeroU32>,
+    upper: u32,
+    top: [u64; SIDES],
 }
 
 /// The number of the lowest bit of a word that is not 0. (Of 0 it is 63; told that there is a bit, the compiler looks no further.)
@@ -36,145 +42,146 @@ const fn bit(of: u32) -> u64 {
     1 << (of % WORD)
 }
 
-impl Ladder {
-    /// Words of each level of a band, lowest first: its ticks are rounded up to a power of two, so that a flip stays inside.
-    const fn levels(ticks: u32) -> [u32; 4] {
+/// The index of a side's word.
+#[inline(always)]
+const fn at(level: u32, word: u32, side: u32) -> usize {
+    (level + word * SIDES as u32 + side) as usize
+}
+
+/// Clears a bit of a word when it is `gone`, without a branch. Whether the word is 0 now.
+#[inline(always)]
+fn clear_bit(word: &mut u64, of: u32, gone: bool) -> bool {
+    *word &= !select_unpredictable(gone, bit(of), 0);
+    *word == 0
+}
+
+impl Ladders {
+    /// Words of each level of one side in the array: ticks are rounded up to a power of two, so that a flip stays inside.
+    const fn levels(ticks: u32) -> [u32; 3] {
         let leaves = ticks.next_power_of_two().div_ceil(WORD);
         let middles = leaves.div_ceil(WORD);
-        let tops = middles.div_ceil(WORD);
-        [leaves, middles, tops, if tops > 1 { 1 } else { 0 }]
+        let uppers = middles.div_ceil(WORD);
+        [leaves, middles, if uppers > 1 { uppers } else { 0 }]
     }
 
-    /// Words of one side of a band.
+    /// Words of a band in the array.
     pub(super) const fn words(ticks: u32) -> usize {
-        let [leaves, middles, tops, summit] = Self::levels(ticks);
-        (leaves + middles + tops + summit) as usize
+        let [leaves, middles, uppers] = Self::levels(ticks);
+        (leaves + middles + uppers) as usize * SIDES
     }
 
-    /// The side of a band whose words begin at `start`.
-    pub(super) const fn new(ticks: u32, start: u32, flipped: bool) -> Self {
-        let [leaves, middles, tops, summit] = Self::levels(ticks);
-        let (middle, top) = (start + leaves, start + leaves + middles);
-        Self {
-            flip: if flipped { ticks.next_power_of_two() - 1 } else { 0 },
-            leaf: start,
-            middle,
-            top,
-            summit: if summit == 1 { std::num::NonZeroU32::new(top + tops) } else { None },
-        }
+    /// The empty ladders of a band whose words in the array begin at `start`.
+    pub(super) const fn new(ticks: u32, start: u32) -> Self {
+        let [leaves, middles, uppers] = Self::levels(ticks);
+        let middle = start + leaves * SIDES as u32;
+        let upper = if uppers > 0 { middle + middles * SIDES as u32 } else { ABSENT };
+        Self { flip: [ticks.next_power_of_two() - 1, 0], leaf: start, middle, upper, top: [0; SIDES] }
+    }
+
+    /// The key of a tick, and the tick of a key.
+    #[inline(always)]
+    pub(super) const fn flip(&self, tick_or_key: u32, side: u32) -> u32 {
+        tick_or_key ^ self.flip[side as usize % SIDES]
     }
 
     /// The lowest key that is set, or [`NONE`].
     #[inline(always)]
-    pub(super) fn best(&self, words: &[u64]) -> u32 {
-        let first = match self.summit {
-            None => 0,
-            Some(summit) => match words[summit.get() as usize] {
-                0 => return NONE,
-                word => lowest(word),
-            },
-        };
-        let top = words[(self.top + first) as usize];
+    pub(super) fn best(&self, words: &[u64], side: u32) -> u32 {
+        let top = self.top[side as usize % SIDES];
         if top == 0 {
             return NONE;
         }
-        let middle = first << SHIFT | lowest(top);
-        let leaf = middle << SHIFT | lowest(words[(self.middle + middle) as usize]);
-        leaf << SHIFT | lowest(words[(self.leaf + leaf) as usize])
+        let mut middle = lowest(top);
+        if self.upper != ABSENT {
+            middle = middle << SHIFT | lowest(words[at(self.upper, middle, side)]);
+        }
+        let leaf = middle << SHIFT | lowest(words[at(self.middle, middle, side)]);
+        leaf << SHIFT | lowest(words[at(self.leaf, leaf, side)])
     }
 
-    /// Sets a key.
+    /// Sets a key, which may be set already.
     #[inline(always)]
-    pub(super) fn set(&self, words: &mut [u64], key: u32) {
+    pub(super) fn set(&mut self, words: &mut [u64], key: u32, side: u32) {
         let leaf = key >> SHIFT;
-        let word = &mut words[(self.leaf + leaf) as usize];
+        let word = &mut words[at(self.leaf, leaf, side)];
         let was_empty = *word == 0;
         *word |= bit(key);
         if was_empty {
-            self.set_above(words, leaf);
-        }
-    }
-
-    /// A word of the lowest level has got its first bit.
-    fn set_above(&self, words: &mut [u64], leaf: u32) {
-        let (middle, top) = (leaf >> SHIFT, leaf >> (2 * SHIFT));
-        words[(self.middle + middle) as usize] |= bit(leaf);
-        words[(self.top + top) as usize] |= bit(middle);
-        if let Some(summit) = self.summit {
-            words[summit.get() as usize] |= bit(top);
-        }
-    }
-
-    /// Clears a key.
-    #[inline(always)]
-    pub(super) fn clear(&self, words: &mut [u64], key: u32) {
-        let leaf = key >> SHIFT;
-        let word = &mut words[(self.leaf + leaf) as usize];
-        *word &= !bit(key);
-        if *word == 0 {
-            self.clear_above(words, leaf);
-        }
-    }
-
-    /// A word of the lowest level has lost its last bit.
-    fn clear_above(&self, words: &mut [u64], leaf: u32) {
-        let (middle, top) = (leaf >> SHIFT, leaf >> (2 * SHIFT));
-        let word = &mut words[(self.middle + middle) as usize];
-        *word &= !bit(leaf);
-        if *word == 0 {
-            let word = &mut words[(self.top + top) as usize];
-            *word &= !bit(middle);
-            if let (0, Some(summit)) = (*word, self.summit) {
-                words[summit.get() as usize] &= !bit(top);
+            let mut middle = key >> (2 * SHIFT);
+            words[at(self.middle, middle, side)] |= bit(leaf);
+            if self.upper != ABSENT {
+                let upper = middle >> SHIFT;
+                words[at(self.upper, upper, side)] |= bit(middle);
+                middle = upper;
             }
+            self.top[side as usize % SIDES] |= bit(middle);
+        }
+    }
+
+    /// Clears a key when it is `gone`.
+    #[inline(always)]
+    pub(super) fn clear_if(&mut self, words: &mut [u64], key: u32, side: u32, gone: bool) {
+        let leaf = key >> SHIFT;
+        if clear_bit(&mut words[at(self.leaf, leaf, side)], key, gone) {
+            let mut middle = key >> (2 * SHIFT);
+            let mut gone = clear_bit(&mut words[at(self.middle, middle, side)], leaf, true);
+            if self.upper != ABSENT {
+                let upper = middle >> SHIFT;
+                gone = clear_bit(&mut words[at(self.upper, upper, side)], middle, gone);
+                middle = upper;
+            }
+            clear_bit(&mut self.top[side as usize % SIDES], middle, gone);
         }
     }
 
     /// The lowest set key at or above `key`, or [`NONE`]: for walks that change nothing, off the hot path.
-    pub(super) fn at_or_above(&self, words: &[u64], key: u32) -> u32 {
-        let leaves = self.middle - self.leaf;
+    pub(super) fn at_or_above(&self, words: &[u64], key: u32, side: u32) -> u32 {
+        let leaves = (self.middle - self.leaf) / SIDES as u32;
         let mut leaf = key >> SHIFT;
         if leaf >= leaves {
             return NONE;
         }
-        let mut word = words[(self.leaf + leaf) as usize] & (u64::MAX << (key % WORD));
+        let mut word = words[at(self.leaf, leaf, side)] & (u64::MAX << (key % WORD));
         while word == 0 {
             leaf += 1;
             // Skip whole middle words that are empty.
-            while leaf < leaves && leaf.is_multiple_of(WORD) && words[(self.middle + (leaf >> SHIFT)) as usize] == 0 {
+            while leaf < leaves && leaf.is_multiple_of(WORD) && words[at(self.middle, leaf >> SHIFT, side)] == 0 {
                 leaf += WORD;
             }
             if leaf >= leaves {
                 return NONE;
             }
-            word = words[(self.leaf + leaf) as usize];
+            word = words[at(self.leaf, leaf, side)];
         }
         leaf << SHIFT | word.trailing_zeros()
     }
 
     /// Whether a key is set.
-    pub(super) fn has(&self, words: &[u64], key: u32) -> bool {
-        words[(self.leaf + (key >> SHIFT)) as usize] & bit(key) != 0
+    pub(super) fn has(&self, words: &[u64], key: u32, side: u32) -> bool {
+        words[at(self.leaf, key >> SHIFT, side)] & bit(key) != 0
     }
 
     /// Whether each bit of the upper levels says what the word below it is.
-    pub(super) fn agrees(&self, words: &[u64]) -> bool {
-        let level = |below: &[u64], above: &[u64]| {
-            above.iter().enumerate().all(|(at, word)| {
-                (0..WORD as usize).all(|bit| {
-                    let set = below.get(at * WORD as usize + bit).is_some_and(|w| *w != 0);
-                    (*word >> bit & 1 == 1) == set
-                })
-            })
+    pub(super) fn agrees(&self, words: &[u64], side: u32) -> bool {
+        let says = |above: u64, of: u32, below: u32, count: u32| {
+            (above & bit(of) != 0) == (of < count && words[at(below, of, side)] != 0)
         };
-        let [leaf, middle, top] = [self.leaf, self.middle, self.top].map(|at| at as usize);
-        let tops = (middle - leaf).div_ceil((WORD * WORD) as usize);
-        let summit = self.summit.map_or(0..0, |at| at.get() as usize..at.get() as usize + 1);
-        level(&words[leaf..middle], &words[middle..top])
-            && level(&words[middle..top], &words[top..top + tops])
-            && (summit.is_empty() || level(&words[top..top + tops], &words[summit]))
+        let level = |above: u32, below: u32, count: u32| {
+            (0..count.next_multiple_of(WORD)).all(|of| says(words[at(above, of >> SHIFT, side)], of, below, count))
+        };
+        let leaves = (self.middle - self.leaf) / SIDES as u32;
+        let middles = leaves.div_ceil(WORD);
+        let top = self.top[side as usize % SIDES];
+        level(self.middle, self.leaf, leaves)
+            && if self.upper == ABSENT {
+                (0..WORD).all(|of| says(top, of, self.middle, middles))
+            } else {
+                level(self.upper, self.middle, middles)
+                    && (0..WORD).all(|of| says(top, of, self.upper, middles.div_ceil(WORD)))
+            }
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,32 +197,39 @@ mod tests {
         };
         for ticks in [1, 2, 63, 64, 65, 4096, 4097, 100_000, 1 << 18, (1 << 18) + 1, 1 << 22, 1 << 24] {
             let start = 7;
-            let ladder = Ladder::new(ticks, start as u32, true);
-            let mut words = vec![0u64; start + Ladder::words(ticks)];
+            let side = ticks % 2;
+            let mut ladder = Ladders::new(ticks, start as u32);
+            let mut words = vec![0u64; start + Ladders::words(ticks)];
             let mut set = BTreeSet::new();
             for round in 0..4000 {
                 let tick = random(ticks);
-                let key = tick ^ ladder.flip;
+                let key = ladder.flip(tick, side);
                 // Fill in the first half, and empty in the second, so that both ends are reached.
                 if (random(3) == 0) == (round < 2000) {
                     let first = set.first().copied();
                     let key = first.filter(|_| random(2) == 0).unwrap_or(key);
-                    ladder.clear(&mut words, key);
+                    ladder.clear_if(&mut words, key, side, false);
+                    ladder.clear_if(&mut words, key, side, true);
                     set.remove(&key);
                 } else {
-                    ladder.set(&mut words, key);
+                    ladder.set(&mut words, key, side);
                     set.insert(key);
                 }
-                assert_eq!(ladder.best(&words), set.first().copied().unwrap_or(NONE), "{ticks} ticks, round {round}");
-                let from = random(ticks) ^ ladder.flip;
+                assert_eq!(
+                    ladder.best(&words, side),
+                    set.first().copied().unwrap_or(NONE),
+                    "{ticks} ticks, round {round}"
+                );
+                let from = ladder.flip(random(ticks), side);
                 let next = set.range(from..).next().copied().unwrap_or(NONE);
-                assert_eq!(ladder.at_or_above(&words, from), next, "{ticks} ticks, from {from}, round {round}");
-                assert_eq!(ladder.has(&words, from), set.contains(&from));
+                assert_eq!(ladder.at_or_above(&words, from, side), next, "{ticks} ticks, from {from}, round {round}");
+                assert_eq!(ladder.has(&words, from, side), set.contains(&from));
             }
-            assert!(ladder.agrees(&words), "{ticks} ticks");
-            words[start] ^= 1;
-            words[start + 1] ^= 1;
-            assert!(ticks <= 64 || !ladder.agrees(&words) || set.len() > 2, "a wrong leaf is seen");
+            assert!(ladder.agrees(&words, side), "{ticks} ticks");
+            assert!(ladder.agrees(&words, 1 - side), "{ticks} ticks: the other side is empty");
+            let wrong = at(ladder.leaf, ladder.flip(random(ticks), side) >> SHIFT, side);
+            words[wrong] = if words[wrong] == 0 { 1 } else { 0 };
+            assert!(!ladder.agrees(&words, side), "a wrong leaf is seen");
         }
     }
 }

@@ -20,18 +20,33 @@ mod execute;
 mod ladder;
 mod terms;
 
-use crate::abi::{Command, Event, Limits};
+use crate::abi::{Command, Event, Limits, Side};
 use crate::consistency::Broken;
 use crate::matcher::{Resting, RestoreError, Twin};
 use book::{Book, Cell};
-use ladder::Ladder;
+use ladder::{Ladders, NONE, SIDES};
 
-/// One instrument: where its levels begin, and its two ladders by side.
+/// One instrument, in a cache line.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 struct Band {
     ticks: u32,
+    /// The index of its first level.
     levels: u32,
-    ladders: [Ladder; 2],
+    /// By side, a key that no order is better than: the best, until that goes. It is made exact when an order comes that would
+    /// trade by it; keeping it exact costs more than it saves.
+    bound: [u32; SIDES],
+    ladders: Ladders,
+}
+
+impl Band {
+    /// The best key of a side.
+    #[inline(always)]
+    fn best(&mut self, words: &[u64], side: u32) -> u32 {
+        let best = self.ladders.best(words, side);
+        self.bound[side as usize % SIDES] = best;
+        best
+    }
 }
 
 /// The software twin.
@@ -44,10 +59,10 @@ pub struct Software {
 
 impl Software {
     /// Bytes that a twin of these limits allocates: 8 per tick, a little over 1/4 per tick for the two ladders (ticks
-    /// rounded up to a power of two), 18 per slot, and 48 per instrument.
+    /// rounded up to a power of two), 18 per slot, and 64 per instrument.
     pub fn memory_bytes(limits: &Limits) -> u64 {
         let bytes = |n: usize| n as u64;
-        let words: usize = limits.ticks.iter().map(|ticks| 2 * Ladder::words(*ticks)).sum();
+        let words: usize = limits.ticks.iter().map(|ticks| Ladders::words(*ticks)).sum();
         let levels: usize = limits.ticks.iter().map(|ticks| *ticks as usize).sum();
         bytes(Book::base(levels) * size_of::<Cell>())
             + bytes(words * size_of::<u64>())
@@ -70,23 +85,21 @@ impl Twin for Software {
         let (mut levels, mut words) = (0, 0);
         let mut bands = Vec::with_capacity(limits.ticks.len());
         for &ticks in &limits.ticks {
-            let one_side = Ladder::words(ticks);
-            let ladders =
-                [Ladder::new(ticks, words as u32, true), Ladder::new(ticks, (words + one_side) as u32, false)];
-            bands.push(Band { ticks, levels: levels as u32, ladders });
-            words += 2 * one_side;
+            let ladders = Ladders::new(ticks, words as u32);
+            bands.push(Band { ticks, levels: levels as u32, bound: [NONE; SIDES], ladders });
+            words += Ladders::words(ticks);
             levels += ticks as usize;
         }
         let book = Book::new(levels, words, limits.slots);
         Self { limits, bands, book }
     }
 
-    #[inline]
+    #[inline(always)]
     fn execute(&mut self, command: &Command, sink: impl FnMut(Event)) {
         self.run(command, sink);
     }
 
-    #[inline]
+    #[inline(always)]
     fn look_ahead(&self, commands: &[Command], at: usize) {
         ahead::look(self, commands, at);
     }
@@ -102,15 +115,16 @@ impl Twin for Software {
 
     fn orders(&self, mut sink: impl FnMut(Resting)) {
         for band in &self.bands {
-            for ladder in &band.ladders {
-                self.book.walk(band, ladder, |links| sink(self.book.resting(&self.bands, self.book.slot_of(links))));
+            for side in Side::ALL {
+                self.book
+                    .walk(band, side as u32, |links| sink(self.book.resting(&self.bands, self.book.slot_of(links))));
             }
         }
     }
 
     fn restore(&mut self, order: &Resting) -> Result<(), RestoreError> {
         let refuse = |reason| Err(RestoreError { slot: order.slot, reason });
-        let Some(band) = self.bands.get(usize::from(order.instrument)) else {
+        let Some(band) = self.bands.get_mut(usize::from(order.instrument)) else {
             return refuse("no such instrument");
         };
         if order.slot >= self.limits.slots {
@@ -125,7 +139,7 @@ impl Twin for Software {
         if order.leaves == 0 || order.leaves > self.limits.max_qty {
             return refuse("the leaves are 0 or beyond the limit");
         }
-        let side = order.side as usize;
+        let side = order.side as u32;
         if self.book.crosses(band, side, order.tick) {
             return refuse("it would cross the book");
         }
