@@ -1,8 +1,10 @@
 //! Looking ahead: the cache lines that later commands will touch are asked for before their turn.
 //!
-//! A command names a slot; its order is far away in a large book. The order's links name its neighbours and its level, which
-//! are as far away again. So there are two looks: a [`FAR`] one asks for what the command names, and a [`NEAR`] one, when that has
-//! come, for what stands there. Neither has a branch on what it finds: what need not be fetched is fetched too, and is free.
+//! A command names a slot; its order is far away in a large book. The order's links name its neighbours, which are as far away
+//! again. So there are two looks: a far one asks for what the command names, and a near one, when that has come, for what
+//! stands there. Neither has a branch on what it finds: what need not be fetched is fetched too. They go block by block, in loops
+//! of their own: instructions are what they cost when the book is in the cache anyway. Where it surely is, they are left out: hosts
+//! hand out low slots first, or those that were free last, so a block that names none but low slots is about a small book.
 //! A look reads, and asks; it changes nothing, and an answer is the same without it.
 
 #![allow(unsafe_code)]
@@ -13,52 +15,80 @@ use super::Software;
 use super::book::SLOT_CELLS;
 use crate::abi::{Command, Kind};
 
-/// Commands from the one that runs to the one whose order and level are asked for.
-pub(super) const FAR: usize = 32;
-/// Commands from the one that runs to the one whose neighbours are asked for.
-pub(super) const NEAR: usize = 16;
+/// Commands of a block. While one runs, the near look is at the next, and the far look at the one after that.
+const BLOCK: usize = 16;
+
+/// Commands from the one that runs to those whose own cache lines are asked for.
+const COMMANDS_AHEAD: usize = 8 * BLOCK;
+const COMMANDS_OF_LINE: usize = 64 / size_of::<Command>();
+
+/// One command in so many of a block is asked whether it is about a large book.
+const SAMPLE: usize = 4;
+
+/// The orders in so many slots, 590 KB, are in a near cache.
+const WARM_SLOTS: u32 = 1 << 15;
 
 /// Looks from `commands[at]`, which runs next, at those after it; from the first also at all between.
 #[inline(always)]
 pub(super) fn look(twin: &Software, commands: &[Command], at: usize) {
-    if at == 0 {
-        look_first(twin, commands);
-    }
-    if let Some(command) = commands.get(at + FAR) {
-        far(twin, command);
-    }
-    if let Some(command) = commands.get(at + NEAR) {
-        near(twin, command);
+    if at.is_multiple_of(BLOCK) {
+        look_on(twin, commands, at);
     }
 }
 
-/// The commands that no look from an earlier one has met. A command alone is not worth a look.
-#[cold]
-fn look_first(twin: &Software, commands: &[Command]) {
-    commands.iter().take(FAR).skip(1).for_each(|command| far(twin, command));
-    commands.iter().take(NEAR).skip(1).for_each(|command| near(twin, command));
+#[inline(never)]
+fn look_on(twin: &Software, commands: &[Command], at: usize) {
+    let block = |number: usize| {
+        let from = (at + number * BLOCK).min(commands.len());
+        &commands[from..commands.len().min(from + BLOCK)]
+    };
+    // The commands themselves: whoever reads in order is read ahead for by the processor, but this reads out of order.
+    for pair in 0..BLOCK / COMMANDS_OF_LINE {
+        ask(commands, at + COMMANDS_AHEAD + pair * COMMANDS_OF_LINE);
+    }
+    if at == 0 && commands.len() > 1 {
+        far(twin, block(0));
+        far(twin, block(1));
+        near(twin, block(0));
+    }
+    far(twin, block(2));
+    near(twin, block(1));
 }
 
-/// Asks for what a command names: the order in its slot and whose it is, the place in its new slot, the level of its tick.
+/// Whether a block may name orders that are in no near cache: a few of its commands tell.
 #[inline(always)]
-fn far(twin: &Software, command: &Command) {
+fn is_cold(block: &[Command]) -> bool {
+    block.iter().step_by(SAMPLE).fold(0, |slots, command| slots | command.slot) >= WARM_SLOTS
+}
+
+/// Asks for what commands name: the order in the slot and whose it is, the level of the tick. (A new slot was free a moment ago.)
+#[inline(always)]
+pub(super) fn far(twin: &Software, commands: &[Command]) {
+    if !is_cold(commands) {
+        return;
+    }
     let book = &twin.book;
-    ask(&book.cells, order(twin, command.slot));
-    ask(&book.cells, order(twin, command.slot2));
-    ask(&book.cells, level(twin, command));
-    ask(&book.owners, command.slot);
+    for command in commands {
+        ask(&book.cells, order(twin, command.slot) as usize);
+        ask(&book.cells, level(twin, command) as usize);
+        ask(&book.owners, command.slot as usize);
+    }
 }
 
-/// Asks for what stands there: the neighbours of the order, and its level; or the ends of the queue that a new order joins.
+/// Asks for what stands there: the neighbours of the order, or the ends of the queue that a new order joins.
 #[inline(always)]
-fn near(twin: &Software, command: &Command) {
-    let cells = &twin.book.cells;
-    let (order, level) = (order(twin, command.slot), level(twin, command));
-    let at = select_unpredictable(command.kind == Kind::New as u8, level, order);
-    if let Some(&[links, what]) = cells.get(at as usize..).and_then(|cells| cells.first_chunk()) {
-        ask(cells, links.next);
-        ask(cells, links.prev);
-        ask(cells, what.prev >> 1);
+fn near(twin: &Software, commands: &[Command]) {
+    if !is_cold(commands) {
+        return;
+    }
+    let cells = &twin.book.cells[..];
+    for command in commands {
+        let (order, level) = (order(twin, command.slot), level(twin, command));
+        let at = select_unpredictable(command.kind == Kind::New as u8, level, order);
+        if let Some(links) = cells.get(at as usize) {
+            ask(cells, links.next as usize);
+            ask(cells, links.prev as usize);
+        }
     }
 }
 
@@ -77,11 +107,11 @@ fn level(twin: &Software, command: &Command) -> u32 {
 
 /// Asks for the cache line of `array[at]`, which need not exist.
 #[inline(always)]
-fn ask<T>(array: &[T], at: u32) {
+fn ask<T>(array: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let there = array.as_ptr().wrapping_add(at as usize).cast::<i8>();
+        let there = array.as_ptr().wrapping_add(at).cast::<i8>();
         // SAFETY: SSE, which every x86-64 has. A prefetch reads nothing and never faults, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(there) };
     }
