@@ -180,7 +180,7 @@ impl Book {
             taker.leaves -= traded;
             let done = taker.leaves == 0;
             let complete = traded == leaves;
-            let freed = u8::from(complete) * event_flags::MAKER_FREE | u8::from(done) * event_flags::TAKER_FREE;
+            let freed = (u8::from(complete) * event_flags::MAKER_FREE) | (u8::from(done) * event_flags::TAKER_FREE);
             answer.tell(EventKind::Fill, taker.slot, maker, tick, traded, Reason::None, freed, done);
             links = select_unpredictable(complete, next, links);
             if done {
