@@ -17,7 +17,7 @@ use clap::Args;
 use hdrhistogram::Histogram;
 use wirebook_bypass::cpu::{Idle, WaitStrategy};
 
-use crate::report::{Case, Results, Rounds, histogram};
+use crate::report::{Case, Figure, Results, Rounds, histogram};
 
 /// Bytes of a SoupBinTCP packet with an Enter Order, and with an Accepted.
 pub const ORDER_BYTES: usize = 50;
@@ -66,7 +66,9 @@ pub fn run(args: &FloorsArgs) -> Result<Results> {
         }
     }
     echo.stop()?;
-    results.results.extend(floors.iter().map(|(name, rounds)| Case::of("floors", name, rounds, name, rounds)));
+    results
+        .results
+        .extend(floors.iter().map(|(name, rounds)| Figure::Latency(Case::of("floors", name, rounds, name, rounds))));
     Ok(results)
 }
 

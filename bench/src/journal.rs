@@ -11,7 +11,7 @@ use wirebook_matcher::abi::abi_hash;
 use wirebook_settlement::record::{Payload, Record, State};
 
 use crate::floors::{disk, round_trips};
-use crate::report::{Case, Results, Rounds};
+use crate::report::{Case, Figure, Results, Rounds};
 
 /// How long a record may take to become durable before the bench gives up, in seconds.
 const PATIENCE_S: u64 = 30;
@@ -63,7 +63,7 @@ pub fn run(args: &JournalArgs) -> Result<Results> {
         }
     }
     let floor = "write+fdatasync 4 KiB";
-    results.results.push(Case::of("journal", floor, &floors, floor, &floors));
-    results.results.push(Case::of("journal", "append-to-durable", &rounds, floor, &floors));
+    results.results.push(Figure::Latency(Case::of("journal", floor, &floors, floor, &floors)));
+    results.results.push(Figure::Latency(Case::of("journal", "append-to-durable", &rounds, floor, &floors)));
     Ok(results)
 }

@@ -4,7 +4,9 @@
 //! and what is to be quoted is the ratio.
 
 mod floors;
+mod flow;
 mod journal;
+mod matcher;
 mod report;
 mod wire;
 
@@ -27,7 +29,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Floors(floors::FloorsArgs),
+    Flow(flow::FlowArgs),
     Journal(journal::JournalArgs),
+    Matcher(matcher::MatcherArgs),
     Wire(wire::WireArgs),
 }
 
@@ -35,11 +39,19 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Floors(args) => floors::run(args),
+        Command::Flow(args) => return told(flow::run(args).map(|()| true)),
         Command::Journal(args) => journal::run(args),
+        Command::Matcher(args) => matcher::run(args),
         Command::Wire(args) => wire::run(args),
     };
-    match result.and_then(|results| results.tell(cli.json.as_deref())) {
-        Ok(()) => ExitCode::SUCCESS,
+    told(result.and_then(|results| results.tell(cli.json.as_deref()).map(|()| results.differences.is_empty())))
+}
+
+/// The exit code: 0 done and right, 1 a difference was found, 2 bad use or bad input.
+fn told(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

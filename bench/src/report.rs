@@ -34,6 +34,66 @@ pub struct Case {
     pub ratio_p99: f64,
 }
 
+/// The best and the middle of several rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MinMedian {
+    /// The best.
+    pub min: f64,
+    /// The middle.
+    pub median: f64,
+}
+
+/// One engine over one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Throughput {
+    /// Name of the bench.
+    pub bench: &'static str,
+    /// `scenario/engine`.
+    pub case: String,
+    /// The workload: a scenario's name, or `orders`.
+    pub scenario: String,
+    /// The engine.
+    pub engine: &'static str,
+    /// Commands measured, in each round.
+    pub commands: u64,
+    /// Commands before them that only fill the book.
+    pub opening: u64,
+    /// Events of all these commands.
+    pub events: u64,
+    /// Fills of all these commands.
+    pub fills: u64,
+    /// SHA-256 of these fills as a Fills CSV; null for the floor, which has none.
+    pub fills_digest: Option<String>,
+    /// Whether they are the software twin's; null for itself and for the floor.
+    pub fills_agree: Option<bool>,
+    /// Rounds.
+    pub rounds: u32,
+    /// CPU nanoseconds of a command.
+    pub cpu_ns_per_command: MinMedian,
+    /// The floor's best.
+    pub floor_cpu_ns_per_command: f64,
+    /// The yardstick's median over this one's: how many times as fast this is. Null without a yardstick.
+    pub speed_over_yardstick: Option<f64>,
+    /// Median of single commands, the reading of the counter taken off.
+    pub p50_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// 99.9th percentile.
+    pub p999_ns: u64,
+    /// What was taken off.
+    pub timer_ns: u64,
+}
+
+/// A figure: of latencies, or of a throughput.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// Latencies beside their floor.
+    Latency(Case),
+    /// An engine over a workload.
+    Throughput(Throughput),
+}
+
 /// Everything of one run.
 #[derive(Debug, Serialize)]
 pub struct Results {
@@ -41,8 +101,11 @@ pub struct Results {
     pub machine: BTreeMap<&'static str, String>,
     /// Effective configuration.
     pub config: BTreeMap<&'static str, String>,
-    /// The cases.
-    pub results: Vec<Case>,
+    /// The figures.
+    pub results: Vec<Figure>,
+    /// What a comparison was to find, and found: what must be equal, and is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<String>,
 }
 
 /// The rounds of one case: a histogram each, in nanoseconds.
@@ -101,7 +164,7 @@ impl Results {
             ("cores", std::thread::available_parallelism().map_or(0, usize::from).to_string()),
             ("kernel", std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()),
         ]);
-        Self { machine, config: BTreeMap::new(), results: Vec::new() }
+        Self { machine, config: BTreeMap::new(), results: Vec::new(), differences: Vec::new() }
     }
 
     /// Tells the results.
@@ -121,26 +184,105 @@ impl Results {
         for (name, value) in self.machine.iter().chain(&self.config) {
             println!("{name:<18} {value}");
         }
-        println!(
-            "\n{:<28} {:>8} {:>9} {:>9} {:>9} {:>10}  {:<22} {:>9} {:>7} {:>7}",
-            "case", "samples", "p50 us", "p99 us", "p99.9 us", "max us", "floor", "floor p50", "x p50", "x p99"
-        );
-        for case in &self.results {
-            println!(
-                "{:<28} {:>8} {:>9.2} {:>9.2} {:>9.2} {:>10.2}  {:<22} {:>9.2} {:>7.2} {:>7.2}",
-                case.case,
-                case.n,
-                case.p50_ns as f64 / 1e3,
-                case.p99_ns as f64 / 1e3,
-                case.p999_ns as f64 / 1e3,
-                case.max_ns as f64 / 1e3,
-                case.floor,
-                case.floor_p50_ns as f64 / 1e3,
-                case.ratio_p50,
-                case.ratio_p99
-            );
+        let latencies: Vec<&Case> = self.results.iter().filter_map(Figure::latency).collect();
+        if !latencies.is_empty() {
+            latency_table(&latencies);
+        }
+        let throughputs: Vec<&Throughput> = self.results.iter().filter_map(Figure::throughput).collect();
+        if !throughputs.is_empty() {
+            throughput_table(&throughputs);
+        }
+        for difference in &self.differences {
+            println!("DIFFERENCE: {difference}");
         }
         println!("\nTimes are of this machine, now: quote the ratios.");
         Ok(())
     }
+}
+
+impl Figure {
+    const fn latency(&self) -> Option<&Case> {
+        match self {
+            Self::Latency(case) => Some(case),
+            Self::Throughput(_) => None,
+        }
+    }
+
+    const fn throughput(&self) -> Option<&Throughput> {
+        match self {
+            Self::Throughput(found) => Some(found),
+            Self::Latency(_) => None,
+        }
+    }
+}
+
+fn latency_table(cases: &[&Case]) {
+    println!(
+        "\n{:<28} {:>8} {:>9} {:>9} {:>9} {:>10}  {:<22} {:>9} {:>7} {:>7}",
+        "case", "samples", "p50 us", "p99 us", "p99.9 us", "max us", "floor", "floor p50", "x p50", "x p99"
+    );
+    for case in cases {
+        println!(
+            "{:<28} {:>8} {:>9.2} {:>9.2} {:>9.2} {:>10.2}  {:<22} {:>9.2} {:>7.2} {:>7.2}",
+            case.case,
+            case.n,
+            case.p50_ns as f64 / 1e3,
+            case.p99_ns as f64 / 1e3,
+            case.p999_ns as f64 / 1e3,
+            case.max_ns as f64 / 1e3,
+            case.floor,
+            case.floor_p50_ns as f64 / 1e3,
+            case.ratio_p50,
+            case.ratio_p99
+        );
+    }
+}
+
+fn throughput_table(found: &[&Throughput]) {
+    println!(
+        "\n{:<10} {:<20} {:>9} {:>8} {:>8} {:>7} {:>7} {:>6} {:>6} {:>7}  {:>8}  {:<10} agree",
+        "scenario",
+        "engine",
+        "commands",
+        "ns min",
+        "median",
+        "x floor",
+        "speed",
+        "p50",
+        "p99",
+        "p99.9",
+        "fills",
+        "digest"
+    );
+    let mut scenario = "";
+    for at in found {
+        if at.scenario != scenario {
+            scenario = &at.scenario;
+            println!();
+        }
+        let MinMedian { min, median } = at.cpu_ns_per_command;
+        let agree = match at.fills_agree {
+            Some(true) => "yes",
+            Some(false) => "NO",
+            None => "",
+        };
+        println!(
+            "{:<10} {:<20} {:>9} {:>8.1} {:>8.1} {:>7.2} {:>7} {:>6} {:>6} {:>7}  {:>8}  {:<10} {agree}",
+            at.scenario,
+            at.engine,
+            at.commands,
+            min,
+            median,
+            min / at.floor_cpu_ns_per_command,
+            at.speed_over_yardstick.map_or(String::new(), |speed| format!("{speed:.2}x")),
+            at.p50_ns,
+            at.p99_ns,
+            at.p999_ns,
+            at.fills,
+            at.fills_digest.as_deref().map_or("", |digest| &digest[..10]),
+        );
+    }
+    println!(
+        "\nns: CPU of a command. x floor: best over the floor's best. speed: the yardstick's median over this one's."
+    );
 }

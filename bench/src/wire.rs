@@ -16,7 +16,7 @@ use wirebook_bypass::cpu::WaitStrategy;
 use wirebook_matcher::Software;
 
 use crate::floors::{Echo, ORDER_BYTES, disk, round_trips};
-use crate::report::{Case, Results, Rounds, histogram};
+use crate::report::{Case, Figure, Results, Rounds, histogram};
 
 /// Order to report over loopback TCP, beside a raw echo
 #[derive(Clone, Debug, Args)]
@@ -68,10 +68,22 @@ pub fn run(args: &WireArgs) -> Result<Results> {
         session.close()?;
     }
     let both: Rounds = echoes.iter().zip(&disks).map(|(echo, disk)| sum_of(echo, disk)).collect();
-    results.results.push(Case::of("wire", "echo", &echoes, "echo", &echoes));
-    results.results.push(Case::of("wire", "order-to-report", &trips[0], "echo", &echoes));
-    results.results.push(Case::of("wire", "write+fdatasync 4 KiB", &disks, "write+fdatasync 4 KiB", &disks));
-    results.results.push(Case::of("wire", "order-to-report journaled", &trips[1], "echo + write+fdatasync", &both));
+    results.results.push(Figure::Latency(Case::of("wire", "echo", &echoes, "echo", &echoes)));
+    results.results.push(Figure::Latency(Case::of("wire", "order-to-report", &trips[0], "echo", &echoes)));
+    results.results.push(Figure::Latency(Case::of(
+        "wire",
+        "write+fdatasync 4 KiB",
+        &disks,
+        "write+fdatasync 4 KiB",
+        &disks,
+    )));
+    results.results.push(Figure::Latency(Case::of(
+        "wire",
+        "order-to-report journaled",
+        &trips[1],
+        "echo + write+fdatasync",
+        &both,
+    )));
     Ok(results)
 }
 

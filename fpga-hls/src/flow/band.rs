@@ -1,8 +1,6 @@
 //! The prices of a book: a grid from a lowest price, and the first pass over the orders that finds it.
 
-use std::collections::BTreeSet;
-
-use super::orders::{Op, OrderLine};
+use super::orders::OrderLine;
 use crate::abi::Limits;
 
 /// The prices that a book can hold: a grid from a lowest price.
@@ -94,8 +92,6 @@ impl Band {
 pub struct Survey {
     tick_size: i64,
     prices: Option<(i64, i64)>,
-    may_live: BTreeSet<u64>,
-    most_live: usize,
     lines: u64,
 }
 
@@ -106,7 +102,7 @@ impl Survey {
     /// When the tick size is not positive.
     pub fn new(tick_size: i64) -> Result<Self, BandError> {
         Band::new(0, 0, tick_size)?;
-        Ok(Self { tick_size, prices: None, may_live: BTreeSet::new(), most_live: 0, lines: 0 })
+        Ok(Self { tick_size, prices: None, lines: 0 })
     }
 
     /// Sees one line.
@@ -116,13 +112,6 @@ impl Survey {
             let (low, high) = self.prices.unwrap_or((line.price, line.price));
             self.prices = Some((low.min(line.price), high.max(line.price)));
         }
-        // Whatever is live is in this set: fills take orders out of the book, never into it.
-        match line.op {
-            Op::Limit | Op::PostOnly => self.may_live.insert(line.id),
-            Op::Cancel => self.may_live.remove(&line.id),
-            _ => false,
-        };
-        self.most_live = self.most_live.max(self.may_live.len());
     }
 
     /// The band of the prices seen; a single tick at 0 when there are none.
@@ -134,11 +123,6 @@ impl Survey {
         Band::new(low, high, self.tick_size)
     }
 
-    /// Slots that are enough for these lines: the live orders, one that comes, and one that replaces.
-    pub fn slots(&self) -> u32 {
-        u32::try_from(self.most_live + 2).map_or(Limits::MAX_SLOTS, |slots| slots.min(Limits::MAX_SLOTS))
-    }
-
     /// Lines seen.
     pub const fn lines(&self) -> u64 {
         self.lines
@@ -147,6 +131,7 @@ impl Survey {
 
 #[cfg(test)]
 mod tests {
+    use super::super::orders::Op;
     use super::*;
     use crate::abi::Side;
 
@@ -172,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_survey_finds_band_and_slots() {
+    fn a_survey_finds_the_band() {
         let line = |op, id, price| OrderLine { op, id, side: Side::Buy, price, qty: 1 };
         let mut survey = Survey::new(10).unwrap();
-        assert_eq!((survey.band().unwrap().ticks(), survey.slots()), (1, 2));
+        assert_eq!(survey.band().unwrap().ticks(), 1);
         for line in [
             line(Op::Limit, 1, 100),
             line(Op::PostOnly, 2, 50),
@@ -189,6 +174,6 @@ mod tests {
         }
         let band = survey.band().unwrap();
         assert_eq!((band.base(), band.price(band.ticks() - 1)), (50, 200), "off the grid, or without a price: unseen");
-        assert_eq!((survey.slots(), survey.lines()), (4, 7));
+        assert_eq!(survey.lines(), 7);
     }
 }

@@ -3,20 +3,17 @@
 //! [`Offline`] gives each live id a slot, each price a tick, and turns what the twin answers back. The rules are those of
 //! the Orders CSV: one instrument, owner 0, an id is live from its order until its last lot is gone. A line that cannot be
 //! carried out (an id that is unknown, dead or live already, a price off the grid, no qty) is refused, counted, and changes
-//! nothing. [`Survey`] reads the orders once before that, for the band and the slots; [`match_orders`] does both.
+//! nothing. Its slots are given, or grow with the orders that live at once: then memory follows these, and not the file.
 
-use std::io::{self, BufRead, Seek, SeekFrom, Write};
-
-use super::band::{Band, BandError, Survey};
-use super::csv::CsvError;
-use super::fills::{Fill, FillsWriter};
+use super::band::Band;
+use super::fills::Fill;
 use super::ids::Ids;
-use super::orders::{Op, OrderLine, OrdersReader};
+use super::orders::{Op, OrderLine};
 use crate::abi::{Command, EventKind, Kind, Limits, NO_SLOT, SelfTrade, Side, TimeInForce, event_flags};
 use crate::matcher::Twin;
 
-/// Lines between two calls of a progress hook.
-const PROGRESS_LINES: u64 = 8192;
+/// Slots of a book that grows, at first.
+const FIRST_SLOTS: u32 = 1024;
 
 /// Why a line was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -111,6 +108,14 @@ impl Seats {
         Self { by_id: Ids::default(), holders: vec![nobody; slots as usize], free: (0..slots).rev().collect() }
     }
 
+    /// More slots; the new ones are taken last.
+    fn widen(&mut self, slots: u32) {
+        let nobody = Holder { id: 0, executed: 0, side: Side::Buy };
+        let before = self.holders.len() as u32;
+        self.holders.resize(slots as usize, nobody);
+        self.free.splice(0..0, (before..slots).rev());
+    }
+
     /// Gives the slot that is next to an id, which leaves its earlier one with [`Seats::leave`].
     fn take(&mut self, slot: u32, holder: Holder) {
         assert_eq!(self.free.pop(), Some(slot), "the slot that is next is taken");
@@ -134,6 +139,8 @@ pub struct Offline<T> {
     twin: T,
     band: Band,
     seats: Seats,
+    /// Slots that there may be; there are fewer while fewer orders live.
+    most_slots: u32,
     summary: Summary,
 }
 
@@ -147,8 +154,30 @@ impl<T: Twin> Offline<T> {
             twin: T::new(Limits::single(band.ticks(), slots)),
             band,
             seats: Seats::new(slots),
+            most_slots: slots,
             summary: Summary::default(),
         }
+    }
+
+    /// An empty book whose slots become more, up to `most_slots`, as more orders live at once. Growing moves every live order to
+    /// a larger twin, so that it costs a constant time for each order that ever rested.
+    ///
+    /// # Panics
+    /// When `most_slots` is 0 or above [`Limits::MAX_SLOTS`].
+    pub fn growing(band: Band, most_slots: u32) -> Self {
+        Self { most_slots, ..Self::new(band, most_slots.min(FIRST_SLOTS)) }
+    }
+
+    /// Makes room for twice as many orders, if that is allowed.
+    fn grow(&mut self) {
+        let slots = self.twin.limits().slots.saturating_mul(2).min(self.most_slots);
+        let mut wider = T::new(Limits::single(self.band.ticks(), slots));
+        self.twin.orders(|order| {
+            let restored = wider.restore(&order);
+            assert_eq!(restored, Ok(()), "an order that rests in one book rests in a larger one");
+        });
+        self.twin = wider;
+        self.seats.widen(slots);
     }
 
     /// Carries out one line; hands over its fills, in order.
@@ -165,6 +194,9 @@ impl<T: Twin> Offline<T> {
     /// Says why the line was refused: it is counted, and changed nothing.
     pub fn execute(&mut self, line: &OrderLine, fills: impl FnMut(Fill)) -> Result<Command, Refused> {
         self.summary.lines += 1;
+        if self.seats.free.is_empty() && self.twin.limits().slots < self.most_slots {
+            self.grow();
+        }
         let done = self.command(line);
         if let Ok(command) = &done {
             self.carry_out(line.id, command, fills);
@@ -289,72 +321,6 @@ impl<T: Twin> Offline<T> {
     }
 }
 
-/// Why the orders could not be matched. What was written of the fills is not whole.
-#[derive(Debug, thiserror::Error)]
-pub enum FlowError {
-    /// The orders cannot be read.
-    #[error(transparent)]
-    Orders(#[from] CsvError),
-    /// The prices make no band.
-    #[error("{file}: {error}")]
-    Band {
-        /// The orders.
-        file: String,
-        /// What is wrong.
-        error: BandError,
-    },
-    /// The orders cannot be read twice.
-    #[error("{file}: cannot go back to the start: {source}")]
-    Rewind {
-        /// The orders.
-        file: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The fills cannot be written.
-    #[error("the fills cannot be written: {0}")]
-    Fills(#[source] io::Error),
-}
-
-/// Matches a whole Orders CSV and writes its Fills CSV. Reads the orders twice: for the band, and to match them.
-/// `progress` hears the number of lines matched from time to time, and at the end.
-///
-/// # Errors
-/// When the orders cannot be read or make no band, or the fills cannot be written.
-pub fn match_orders<T: Twin>(
-    file: &str,
-    mut orders: impl BufRead + Seek,
-    tick_size: i64,
-    fills: impl Write,
-    mut progress: impl FnMut(u64),
-) -> Result<Summary, FlowError> {
-    let no_band = |error| FlowError::Band { file: file.to_owned(), error };
-    let mut survey = Survey::new(tick_size).map_err(no_band)?;
-    for line in OrdersReader::new(file, &mut orders)? {
-        survey.add(&line?);
-    }
-    orders.seek(SeekFrom::Start(0)).map_err(|source| FlowError::Rewind { file: file.to_owned(), source })?;
-
-    let mut offline = Offline::<T>::new(survey.band().map_err(no_band)?, survey.slots());
-    let mut writer = FillsWriter::new(fills).map_err(FlowError::Fills)?;
-    for line in OrdersReader::new(file, &mut orders)? {
-        let mut written = Ok(());
-        // A refusal is in the summary.
-        let _ = offline.apply(&line?, |fill| {
-            if written.is_ok() {
-                written = writer.write(&fill);
-            }
-        });
-        written.map_err(FlowError::Fills)?;
-        if offline.summary.lines.is_multiple_of(PROGRESS_LINES) {
-            progress(offline.summary.lines);
-        }
-    }
-    writer.finish().map_err(FlowError::Fills)?;
-    progress(offline.summary.lines);
-    Ok(offline.summary())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -433,24 +399,5 @@ mod tests {
         let summary = offline.summary();
         assert_eq!(summary.refused_by, [3, 1, 2, 2, 2, 0, 2]);
         assert_eq!((summary.refused, summary.lines, summary.live), (12, 23, 2));
-    }
-
-    #[test]
-    fn a_file_is_matched_whole_and_its_errors_are_told() {
-        let orders = "op,id,side,price,qty\r\nA,1,1,-20,5\r\nA,2,-1,-10,5\r\nX,3,1,0,7\r\n";
-        let mut fills = Vec::new();
-        let mut heard = 0;
-        let summary =
-            match_orders::<Software>("o.csv", io::Cursor::new(orders), 10, &mut fills, |lines| heard = lines).unwrap();
-        assert_eq!(fills, b"aggressor,resting_id,price,qty,resting_side\n3,2,-10,5,-1\n");
-        assert_eq!((summary.lines, heard, summary.traded), (3, 3, 5));
-        let error = |orders: &'static str, tick| {
-            match_orders::<Software>("o.csv", io::Cursor::new(orders), tick, io::sink(), |_| {})
-                .unwrap_err()
-                .to_string()
-        };
-        assert_eq!(error(orders, 0), "o.csv: tick size: found 0, allowed 1 to 9223372036854775807");
-        assert!(error("op,id,side,price,qty\nA,1,1,0,5\nA,1,1,99999999,5\n", 1).contains("is the tick size right?"));
-        assert!(error("op,id,side,price,qty\nA,1,1,0\n", 1).starts_with("o.csv:2: "));
     }
 }

@@ -21,8 +21,8 @@ fn path(name: &str) -> PathBuf {
 
 fn matched<T: Twin>(orders: &[u8]) -> (Summary, Vec<u8>) {
     let mut fills = Vec::new();
-    let summary = match_orders::<T>("sample_orders.csv", Cursor::new(orders), TICK_SIZE, &mut fills, |_| {}).unwrap();
-    (summary, fills)
+    let matched = match_orders::<T>("sample_orders.csv", Cursor::new(orders), TICK_SIZE, &mut fills, |_| {}).unwrap();
+    (matched.summary, fills)
 }
 
 fn made() -> Vec<u8> {

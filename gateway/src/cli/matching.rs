@@ -1,12 +1,13 @@
 //! `wirebook match`: orders in, fills out, without a network.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use indicatif::ProgressBar;
 use serde::Serialize;
-use wirebook_matcher::flow::{CsvError, FlowError, Refused, Summary, match_orders};
+use wirebook_matcher::flow::{CsvError, FlowError, Matched, Refused, match_orders};
 use wirebook_matcher::{Reference, Software};
 
 use super::failure::Failure;
@@ -50,7 +51,7 @@ impl MatcherChoice {
 /// Match a file of orders, without a network: orders in, fills out
 ///
 /// One instrument, price-time priority, fills at the resting order's price. The file is read twice, so it must be a regular file; memory
-/// stays bounded by the live orders and the width of the prices. An op on an unknown or dead id, a duplicate live id, a price off
+/// follows the orders that live at once and the width of the prices, not the length of the file. An op on an unknown or dead id, a duplicate live id, a price off
 /// the grid and a qty of 0 are counted as rejects and change nothing.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
@@ -61,7 +62,8 @@ Examples:
 
 Orders CSV: header op,id,side,price,qty. op: A limit, X immediate or cancel, F fill or kill, P post-only, R reduce by qty, C cancel,
 U replace with price and qty (keeps its id, loses its priority). side: 1 buy, -1 sell. price: an integer, a multiple of --tick-size.
-Fills CSV: header aggressor,resting_id,price,qty,resting_side, in the order in which they happened.
+Fills CSV: header aggressor,resting_id,price,qty,resting_side, in the order in which they happened. fills_digest is its SHA-256, as
+sha256sum prints it, and as `wirebook-bench matcher --orders` finds it for each engine.
 
 Exit codes: 0 done (rejects are counted, not an error), 2 bad use or bad input.")]
 pub struct MatchArgs {
@@ -84,58 +86,76 @@ pub struct MatchArgs {
 
 /// What a run tells.
 #[derive(Debug, Serialize)]
-struct Matched {
+struct Told {
     matcher: &'static str,
     orders: u64,
     events: u64,
     fills: u64,
+    fills_digest: String,
     traded: u128,
     live: u64,
     rejects: u64,
     rejects_by_reason: Vec<(String, u64)>,
     elapsed_ns: u64,
     orders_per_second: u64,
+    matching_ns: u64,
+    matching_ns_per_order: f64,
+    peak_memory_bytes: Option<u64>,
 }
 
-impl Matched {
-    fn new(matcher: MatcherChoice, summary: &Summary, elapsed: Duration) -> Self {
+impl Told {
+    fn new(matcher: MatcherChoice, matched: Matched, elapsed: Duration) -> Self {
+        let Matched { summary, fills_digest, matching } = matched;
         let reasons = Refused::ALL.iter().map(|reason| (reason.to_string(), summary.refused_by[*reason as usize]));
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self {
             matcher: matcher.name(),
             orders: summary.lines,
             events: summary.events,
             fills: summary.fills,
+            fills_digest,
             traded: summary.traded,
             live: summary.live,
             rejects: summary.refused,
             rejects_by_reason: reasons.filter(|(_, count)| *count > 0).collect(),
-            elapsed_ns: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+            elapsed_ns: nanos(elapsed),
             orders_per_second: rate(summary.lines, elapsed),
+            matching_ns: nanos(matching),
+            matching_ns_per_order: nanos(matching) as f64 / summary.lines.max(1) as f64,
+            peak_memory_bytes: peak_memory(),
         }
     }
 }
 
-impl Report for Matched {
+/// The most memory that this process has had resident, in bytes; none where the system does not tell.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+impl Report for Told {
     fn lines(&self) -> Lines {
         let mut lines = Lines::default();
         lines.add("matcher", self.matcher);
         lines.add("orders", grouped(self.orders));
         lines.add("events", grouped(self.events));
         lines.add("fills", format!("{} ({} lots)", grouped(self.fills), grouped(self.traded)));
+        lines.add("fills digest", &self.fills_digest);
         lines.add("rejects", grouped(self.rejects));
         for (reason, count) in &self.rejects_by_reason {
             lines.add(format!("  {reason}"), grouped(*count));
         }
         lines.add("orders still live", grouped(self.live));
         let elapsed = Duration::from_nanos(self.elapsed_ns);
-        lines.add(
-            "time",
-            format!(
-                "{} ({} orders/s, reading and writing included)",
-                seconds(elapsed),
-                grouped(self.orders_per_second)
-            ),
-        );
+        let per_second = grouped(self.orders_per_second);
+        lines.add("time", format!("{} ({per_second} orders/s, reading twice and writing included)", seconds(elapsed)));
+        let matching = seconds(Duration::from_nanos(self.matching_ns));
+        lines
+            .add("of it matching", format!("{matching} ({:.1} ns an order, ids included)", self.matching_ns_per_order));
+        if let Some(bytes) = self.peak_memory_bytes {
+            lines.add("peak memory", format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)));
+        }
         lines
     }
 }
@@ -155,19 +175,41 @@ pub fn run(args: &MatchArgs) -> Result<(), Failure> {
     }
     let started = Instant::now();
     let name = args.orders.display().to_string();
-    let bar = progress::bytes_bar("matching", found.len());
-    let orders = bar.wrap_read(BufReader::with_capacity(1 << 16, file));
+    // Each byte is read twice: for the band of the prices, and to match.
+    let bar = progress::bytes_bar("matching", found.len() * 2);
+    let place = bar.clone();
+    let orders = BufReader::with_capacity(1 << 16, Counted { file, place });
     let mut fills = Output::create(&args.fills)?;
     let quiet = |_lines: u64| {};
-    let summary = match args.matcher {
+    let matched = match args.matcher {
         MatcherChoice::Software => match_orders::<Software>(&name, orders, args.tick_size, &mut fills, quiet),
         MatcherChoice::Reference => match_orders::<Reference>(&name, orders, args.tick_size, &mut fills, quiet),
         MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
     };
     bar.finish_and_clear();
-    let summary = summary.map_err(|error| flow_failure(error, &args.orders, &args.fills))?;
+    let matched = matched.map_err(|error| flow_failure(error, &args.orders, &args.fills))?;
     fills.finish()?;
-    tell(&Matched::new(args.matcher, &summary, started.elapsed()), &args.json, is_stdout(&args.fills))
+    tell(&Told::new(args.matcher, matched, started.elapsed()), &args.json, is_stdout(&args.fills))
+}
+
+/// A file whose reading moves a bar; going back to its start does not.
+struct Counted {
+    file: File,
+    place: ProgressBar,
+}
+
+impl Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(bytes)?;
+        self.place.inc(read as u64);
+        Ok(read)
+    }
+}
+
+impl Seek for Counted {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
 }
 
 /// Why a file of orders or fills cannot be read, as a user's failure.
@@ -203,6 +245,8 @@ mod tests {
 
     const ORDERS: &str = "op,id,side,price,qty\nA,1,-1,100,5\nA,2,-1,100,5\nX,3,1,101,7\nC,9,1,0,0\nA,4,1,99,0\n";
     const FILLS: &str = "aggressor,resting_id,price,qty,resting_side\n3,1,100,5,-1\n3,2,100,2,-1\n";
+    /// As `sha256sum` says of these fills.
+    const FILLS_DIGEST: &str = "064a593c5ef3841fca5996ca2ea33e7a78f7f5f11f87e4f93c97ab7c792b9c7b";
 
     fn args(dir: &std::path::Path, matcher: MatcherChoice) -> MatchArgs {
         fs::write(dir.join("orders.csv"), ORDERS).unwrap();
@@ -228,6 +272,8 @@ mod tests {
             assert_eq!(json["rejects"], 2);
             assert_eq!(json["rejects_by_reason"][0][1], 1);
             assert_eq!(json["matcher"], matcher.name());
+            assert_eq!(json["fills_digest"], FILLS_DIGEST);
+            assert!(json["peak_memory_bytes"].as_u64().unwrap() > 1 << 20 && json["matching_ns"].as_u64().unwrap() > 0);
         }
     }
 

@@ -31,7 +31,7 @@ fn orders_of(messages: &str) -> Vec<String> {
 fn matched(lines: &[OrderLine]) -> Vec<Fill> {
     let mut survey = Survey::new(1).unwrap();
     lines.iter().for_each(|line| survey.add(line));
-    let mut offline = Offline::<Reference>::new(survey.band().unwrap(), survey.slots());
+    let mut offline = Offline::<Reference>::growing(survey.band().unwrap(), lines.len() as u32 + 2);
     let mut fills = Vec::new();
     for line in lines {
         offline.apply(line, |fill| fills.push(fill)).unwrap_or_else(|refused| panic!("{line}: {refused}"));

@@ -1,0 +1,359 @@
+//! The yardstick: the book that a good programmer writes on a free afternoon, and does not tune.
+//!
+//! An array of price levels for each side, three levels of bitmap to find the best of them, orders in a slab that are linked
+//! into their level by 32-bit indexes, and an array from order id to slab index. Levels know their quantity and how many stand
+//! there. One instrument; orders do not know their owner's other orders.
+
+use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, Side, TimeInForce, event_flags};
+
+use super::engine::{Engine, Names};
+use super::workload::Workload;
+
+const NIL: u32 = u32::MAX;
+
+/// Which ticks of a side have orders: bits, a bit for each word of those, and a bit for each word of these.
+struct Bitmap {
+    levels: [Vec<u64>; 3],
+}
+
+impl Bitmap {
+    fn new(ticks: usize) -> Self {
+        let words = |bits: usize| vec![0u64; bits.div_ceil(64)];
+        let ticks = words(ticks);
+        let words_of_ticks = words(ticks.len());
+        let top = words(words_of_ticks.len());
+        Self { levels: [ticks, words_of_ticks, top] }
+    }
+
+    fn set(&mut self, tick: u32) {
+        let mut at = tick as usize;
+        for level in &mut self.levels {
+            level[at / 64] |= 1 << (at % 64);
+            at /= 64;
+        }
+    }
+
+    fn clear(&mut self, tick: u32) {
+        let mut at = tick as usize;
+        for level in &mut self.levels {
+            level[at / 64] &= !(1 << (at % 64));
+            if level[at / 64] != 0 {
+                break;
+            }
+            at /= 64;
+        }
+    }
+
+    fn lowest(&self) -> Option<u32> {
+        let top = self.levels[2].iter().position(|word| *word != 0)?;
+        let middle = top * 64 + self.levels[2][top].trailing_zeros() as usize;
+        let word = middle * 64 + self.levels[1][middle].trailing_zeros() as usize;
+        Some((word * 64) as u32 + self.levels[0][word].trailing_zeros())
+    }
+
+    fn highest(&self) -> Option<u32> {
+        let top = self.levels[2].iter().rposition(|word| *word != 0)?;
+        let middle = top * 64 + 63 - self.levels[2][top].leading_zeros() as usize;
+        let word = middle * 64 + 63 - self.levels[1][middle].leading_zeros() as usize;
+        Some((word * 64) as u32 + 63 - self.levels[0][word].leading_zeros())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Level {
+    head: u32,
+    tail: u32,
+    count: u32,
+    qty: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Order {
+    id: u32,
+    instrument: u16,
+    owner: u16,
+    side: Side,
+    time_in_force: TimeInForce,
+    tick: u32,
+    leaves: u32,
+    prev: u32,
+    next: u32,
+}
+
+struct BookSide {
+    levels: Vec<Level>,
+    bitmap: Bitmap,
+}
+
+impl BookSide {
+    fn new(ticks: u32) -> Self {
+        let empty = Level { head: NIL, tail: NIL, count: 0, qty: 0 };
+        Self { levels: vec![empty; ticks as usize], bitmap: Bitmap::new(ticks as usize) }
+    }
+}
+
+/// The yardstick's book.
+pub struct Yardstick {
+    bids: BookSide,
+    asks: BookSide,
+    orders: Vec<Order>,
+    free: Vec<u32>,
+    /// Slab index by order id; `NIL` when the order is not live.
+    by_id: Vec<u32>,
+    ticks: u32,
+}
+
+impl Engine for Yardstick {
+    const NAMES: Names = Names::Numbers;
+
+    fn new(work: &Workload) -> Self {
+        let ticks = work.limits.ticks[0];
+        Self {
+            bids: BookSide::new(ticks),
+            asks: BookSide::new(ticks),
+            orders: Vec::with_capacity(work.limits.slots as usize),
+            free: Vec::new(),
+            by_id: vec![NIL; work.numbers()],
+            ticks,
+        }
+    }
+
+    fn execute(&mut self, command: &Command, mut sink: impl FnMut(Event)) {
+        let mut answer = Answer { seq: command.seq, index: 0, sink: &mut sink };
+        match Kind::from_byte(command.kind) {
+            Some(Kind::New) => self.new_order(command, &mut answer),
+            Some(Kind::Cancel) => self.cancel(command, &mut answer),
+            Some(Kind::Reduce) => self.reduce(command, &mut answer),
+            Some(Kind::Replace) => self.replace(command, &mut answer),
+            Some(Kind::Nop) => answer.tell(EventKind::Done, 0, NO_SLOT, 0, 0, Reason::None, 0, true),
+            None => answer.rejected(command, Reason::BadKind),
+        }
+    }
+}
+
+struct Answer<'a, F> {
+    seq: u64,
+    index: u32,
+    sink: &'a mut F,
+}
+
+impl<F: FnMut(Event)> Answer<'_, F> {
+    fn tell(
+        &mut self,
+        kind: EventKind,
+        taker: u32,
+        maker: u32,
+        tick: u32,
+        qty: u32,
+        reason: Reason,
+        freed: u8,
+        last: bool,
+    ) {
+        (self.sink)(Event { seq: self.seq, taker, maker, tick, qty, index: self.index, kind, reason, freed, last });
+        self.index += 1;
+    }
+
+    fn cancelled(&mut self, id: u32, tick: u32, qty: u32, reason: Reason) {
+        self.tell(EventKind::Cancelled, id, NO_SLOT, tick, qty, reason, event_flags::TAKER_FREE, true);
+    }
+
+    fn rejected(&mut self, command: &Command, reason: Reason) {
+        self.tell(EventKind::Rejected, command.slot, NO_SLOT, command.tick, command.qty, reason, 0, true);
+    }
+}
+
+impl Yardstick {
+    fn new_order(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
+        let Some(time_in_force) = command.time_in_force() else {
+            return answer.rejected(command, Reason::BadFlags);
+        };
+        match self.by_id.get(command.slot as usize) {
+            None => return answer.rejected(command, Reason::SlotRange),
+            Some(index) if *index != NIL => return answer.rejected(command, Reason::SlotLive),
+            Some(_) => {}
+        }
+        if command.tick >= self.ticks {
+            return answer.rejected(command, Reason::TickRange);
+        }
+        if command.qty == 0 {
+            return answer.rejected(command, Reason::QtyRange);
+        }
+        let order = Order {
+            id: command.slot,
+            instrument: command.instrument,
+            owner: command.owner,
+            side: command.side(),
+            time_in_force,
+            tick: command.tick,
+            leaves: command.qty,
+            prev: NIL,
+            next: NIL,
+        };
+        if command.post_only() && self.crosses(&order) {
+            return answer.cancelled(order.id, order.tick, order.leaves, Reason::PostOnly);
+        }
+        if time_in_force == TimeInForce::Fok && !self.can_fill(&order) {
+            return answer.cancelled(order.id, order.tick, order.leaves, Reason::FillOrKill);
+        }
+        self.enter(order, answer);
+    }
+
+    fn cancel(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
+        let Some(index) = self.live(command) else {
+            return answer.rejected(command, Reason::NoOrder);
+        };
+        let order = self.remove(index);
+        answer.cancelled(order.id, order.tick, order.leaves, Reason::User);
+    }
+
+    fn reduce(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
+        let Some(index) = self.live(command) else {
+            return answer.rejected(command, Reason::NoOrder);
+        };
+        let Order { id, side, tick, leaves, .. } = self.orders[index as usize];
+        if command.qty >= leaves {
+            self.remove(index);
+            return answer.cancelled(id, tick, leaves, Reason::User);
+        }
+        self.orders[index as usize].leaves -= command.qty;
+        self.side_mut(side).levels[tick as usize].qty -= u64::from(command.qty);
+        answer.tell(EventKind::Reduced, id, NO_SLOT, tick, command.qty, Reason::None, 0, true);
+    }
+
+    fn replace(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
+        let Some(index) = self.live(command) else {
+            return answer.rejected(command, Reason::NoOrder);
+        };
+        if command.tick >= self.ticks || command.qty == 0 {
+            return answer.rejected(command, Reason::TickRange);
+        }
+        let old = self.remove(index);
+        let (tick, qty) = (command.tick, command.qty);
+        answer.tell(EventKind::Replaced, old.id, old.id, tick, qty, Reason::None, event_flags::MAKER_FREE, false);
+        self.enter(Order { tick, leaves: qty, prev: NIL, next: NIL, ..old }, answer);
+    }
+
+    /// Slab index of the live order that a command names, if it is the same owner's.
+    fn live(&self, command: &Command) -> Option<u32> {
+        let index = self.by_id.get(command.slot as usize).copied().filter(|index| *index != NIL)?;
+        let order = &self.orders[index as usize];
+        (order.instrument == command.instrument && order.owner == command.owner).then_some(index)
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut BookSide {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    /// The best price of the other side, when the order's limit reaches it.
+    fn best_for(&self, order: &Order) -> Option<u32> {
+        match order.side {
+            Side::Buy => self.asks.bitmap.lowest().filter(|tick| *tick <= order.tick),
+            Side::Sell => self.bids.bitmap.highest().filter(|tick| *tick >= order.tick),
+        }
+    }
+
+    fn crosses(&self, order: &Order) -> bool {
+        self.best_for(order).is_some()
+    }
+
+    fn can_fill(&self, order: &Order) -> bool {
+        let Some(best) = self.best_for(order) else { return false };
+        let makers = match order.side {
+            Side::Buy => &self.asks.levels[best as usize..=order.tick as usize],
+            Side::Sell => &self.bids.levels[order.tick as usize..=best as usize],
+        };
+        let mut found = 0;
+        makers.iter().any(|level| {
+            found += level.qty;
+            found >= u64::from(order.leaves)
+        })
+    }
+
+    /// Trades what can be traded; what is left rests or goes.
+    fn enter(&mut self, mut order: Order, answer: &mut Answer<impl FnMut(Event)>) {
+        while let Some(tick) = self.best_for(&order) {
+            let index = self.side_mut(order.side.opposite()).levels[tick as usize].head;
+            let maker = &mut self.orders[index as usize];
+            let qty = maker.leaves.min(order.leaves);
+            order.leaves -= qty;
+            maker.leaves -= qty;
+            let (maker_id, maker_done) = (maker.id, maker.leaves == 0);
+            self.side_mut(order.side.opposite()).levels[tick as usize].qty -= u64::from(qty);
+            let mut freed = 0;
+            if maker_done {
+                freed |= event_flags::MAKER_FREE;
+                self.remove(index);
+            }
+            let done = order.leaves == 0;
+            if done {
+                freed |= event_flags::TAKER_FREE;
+            }
+            answer.tell(EventKind::Fill, order.id, maker_id, tick, qty, Reason::None, freed, done);
+            if done {
+                return;
+            }
+        }
+        if order.time_in_force == TimeInForce::Gtc {
+            self.rest(order);
+            answer.tell(EventKind::Rested, order.id, NO_SLOT, order.tick, order.leaves, Reason::None, 0, true);
+        } else {
+            answer.cancelled(order.id, order.tick, order.leaves, Reason::ImmediateOrCancel);
+        }
+    }
+
+    /// Puts an order at the tail of its level.
+    fn rest(&mut self, order: Order) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.orders.push(order);
+            self.orders.len() as u32 - 1
+        });
+        let side = match order.side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
+        let level = &mut side.levels[order.tick as usize];
+        let tail = level.tail;
+        level.tail = index;
+        level.count += 1;
+        level.qty += u64::from(order.leaves);
+        if tail == NIL {
+            level.head = index;
+            side.bitmap.set(order.tick);
+        } else {
+            self.orders[tail as usize].next = index;
+        }
+        self.orders[index as usize] = Order { prev: tail, next: NIL, ..order };
+        self.by_id[order.id as usize] = index;
+    }
+
+    /// Takes an order out of its level, and frees its place.
+    fn remove(&mut self, index: u32) -> Order {
+        let order = self.orders[index as usize];
+        let side = match order.side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
+        let level = &mut side.levels[order.tick as usize];
+        level.count -= 1;
+        level.qty -= u64::from(order.leaves);
+        if order.prev == NIL {
+            level.head = order.next;
+        } else {
+            self.orders[order.prev as usize].next = order.next;
+        }
+        if order.next == NIL {
+            level.tail = order.prev;
+        } else {
+            self.orders[order.next as usize].prev = order.prev;
+        }
+        if level.count == 0 {
+            side.bitmap.clear(order.tick);
+        }
+        self.by_id[order.id as usize] = NIL;
+        self.free.push(index);
+        order
+    }
+}
