@@ -79,7 +79,7 @@ pub struct MatcherArgs {
     #[arg(long)]
     no_peers: bool,
     /// Commands measured of the crates, which are slow
-    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1..))]
     crate_messages: u64,
 }
 

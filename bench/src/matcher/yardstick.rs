@@ -25,6 +25,7 @@ impl Bitmap {
         Self { levels: [ticks, words_of_ticks, top] }
     }
 
+    #[inline]
     fn set(&mut self, tick: u32) {
         let mut at = tick as usize;
         for level in &mut self.levels {
@@ -33,6 +34,7 @@ impl Bitmap {
         }
     }
 
+    #[inline]
     fn clear(&mut self, tick: u32) {
         let mut at = tick as usize;
         for level in &mut self.levels {
@@ -44,6 +46,7 @@ impl Bitmap {
         }
     }
 
+    #[inline]
     fn lowest(&self) -> Option<u32> {
         let top = self.levels[2].iter().position(|word| *word != 0)?;
         let middle = top * 64 + self.levels[2][top].trailing_zeros() as usize;
@@ -51,6 +54,7 @@ impl Bitmap {
         Some((word * 64) as u32 + self.levels[0][word].trailing_zeros())
     }
 
+    #[inline]
     fn highest(&self) -> Option<u32> {
         let top = self.levels[2].iter().rposition(|word| *word != 0)?;
         let middle = top * 64 + 63 - self.levels[2][top].leading_zeros() as usize;
@@ -94,8 +98,8 @@ impl BookSide {
 
 /// The yardstick's book.
 pub struct Yardstick {
-    bids: BookSide,
-    asks: BookSide,
+    /// Bids, then asks.
+    sides: [BookSide; 2],
     orders: Vec<Order>,
     free: Vec<u32>,
     /// Slab index by order id; `NIL` when the order is not live.
@@ -109,8 +113,7 @@ impl Engine for Yardstick {
     fn new(work: &Workload) -> Self {
         let ticks = work.limits.ticks[0];
         Self {
-            bids: BookSide::new(ticks),
-            asks: BookSide::new(ticks),
+            sides: [BookSide::new(ticks), BookSide::new(ticks)],
             orders: Vec::with_capacity(work.limits.slots as usize),
             free: Vec::new(),
             by_id: vec![NIL; work.numbers()],
@@ -138,6 +141,7 @@ struct Answer<'a, F> {
 }
 
 impl<F: FnMut(Event)> Answer<'_, F> {
+    #[inline]
     fn tell(
         &mut self,
         kind: EventKind,
@@ -163,6 +167,7 @@ impl<F: FnMut(Event)> Answer<'_, F> {
 }
 
 impl Yardstick {
+    #[inline]
     fn new_order(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
         let Some(time_in_force) = command.time_in_force() else {
             return answer.rejected(command, Reason::BadFlags);
@@ -198,12 +203,14 @@ impl Yardstick {
         self.enter(order, answer);
     }
 
+    #[inline]
     fn cancel(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
         let Some(index) = self.live(command) else {
             return answer.rejected(command, Reason::NoOrder);
         };
-        let order = self.remove(index);
-        answer.cancelled(order.id, order.tick, order.leaves, Reason::User);
+        let Order { id, tick, leaves, .. } = self.orders[index as usize];
+        self.remove(index);
+        answer.cancelled(id, tick, leaves, Reason::User);
     }
 
     fn reduce(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) {
@@ -216,7 +223,7 @@ impl Yardstick {
             return answer.cancelled(id, tick, leaves, Reason::User);
         }
         self.orders[index as usize].leaves -= command.qty;
-        self.side_mut(side).levels[tick as usize].qty -= u64::from(command.qty);
+        self.sides[side as usize].levels[tick as usize].qty -= u64::from(command.qty);
         answer.tell(EventKind::Reduced, id, NO_SLOT, tick, command.qty, Reason::None, 0, true);
     }
 
@@ -227,31 +234,29 @@ impl Yardstick {
         if command.tick >= self.ticks || command.qty == 0 {
             return answer.rejected(command, Reason::TickRange);
         }
-        let old = self.remove(index);
+        let Order { id, instrument, owner, side, time_in_force, .. } = self.orders[index as usize];
+        self.remove(index);
         let (tick, qty) = (command.tick, command.qty);
-        answer.tell(EventKind::Replaced, old.id, old.id, tick, qty, Reason::None, event_flags::MAKER_FREE, false);
-        self.enter(Order { tick, leaves: qty, prev: NIL, next: NIL, ..old }, answer);
+        answer.tell(EventKind::Replaced, id, id, tick, qty, Reason::None, event_flags::MAKER_FREE, false);
+        let order = Order { id, instrument, owner, side, time_in_force, tick, leaves: qty, prev: NIL, next: NIL };
+        self.enter(order, answer);
     }
 
     /// Slab index of the live order that a command names, if it is the same owner's.
+    #[inline]
     fn live(&self, command: &Command) -> Option<u32> {
         let index = self.by_id.get(command.slot as usize).copied().filter(|index| *index != NIL)?;
         let order = &self.orders[index as usize];
         (order.instrument == command.instrument && order.owner == command.owner).then_some(index)
     }
 
-    fn side_mut(&mut self, side: Side) -> &mut BookSide {
-        match side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        }
-    }
-
     /// The best price of the other side, when the order's limit reaches it.
+    #[inline]
     fn best_for(&self, order: &Order) -> Option<u32> {
+        let makers = &self.sides[order.side.opposite() as usize].bitmap;
         match order.side {
-            Side::Buy => self.asks.bitmap.lowest().filter(|tick| *tick <= order.tick),
-            Side::Sell => self.bids.bitmap.highest().filter(|tick| *tick >= order.tick),
+            Side::Buy => makers.lowest().filter(|tick| *tick <= order.tick),
+            Side::Sell => makers.highest().filter(|tick| *tick >= order.tick),
         }
     }
 
@@ -261,9 +266,10 @@ impl Yardstick {
 
     fn can_fill(&self, order: &Order) -> bool {
         let Some(best) = self.best_for(order) else { return false };
+        let makers = &self.sides[order.side.opposite() as usize].levels;
         let makers = match order.side {
-            Side::Buy => &self.asks.levels[best as usize..=order.tick as usize],
-            Side::Sell => &self.bids.levels[order.tick as usize..=best as usize],
+            Side::Buy => &makers[best as usize..=order.tick as usize],
+            Side::Sell => &makers[order.tick as usize..=best as usize],
         };
         let mut found = 0;
         makers.iter().any(|level| {
@@ -273,15 +279,16 @@ impl Yardstick {
     }
 
     /// Trades what can be traded; what is left rests or goes.
+    #[inline]
     fn enter(&mut self, mut order: Order, answer: &mut Answer<impl FnMut(Event)>) {
         while let Some(tick) = self.best_for(&order) {
-            let index = self.side_mut(order.side.opposite()).levels[tick as usize].head;
+            let index = self.sides[order.side.opposite() as usize].levels[tick as usize].head;
             let maker = &mut self.orders[index as usize];
             let qty = maker.leaves.min(order.leaves);
             order.leaves -= qty;
             maker.leaves -= qty;
             let (maker_id, maker_done) = (maker.id, maker.leaves == 0);
-            self.side_mut(order.side.opposite()).levels[tick as usize].qty -= u64::from(qty);
+            self.sides[order.side.opposite() as usize].levels[tick as usize].qty -= u64::from(qty);
             let mut freed = 0;
             if maker_done {
                 freed |= event_flags::MAKER_FREE;
@@ -305,15 +312,13 @@ impl Yardstick {
     }
 
     /// Puts an order at the tail of its level.
+    #[inline]
     fn rest(&mut self, order: Order) {
         let index = self.free.pop().unwrap_or_else(|| {
             self.orders.push(order);
             self.orders.len() as u32 - 1
         });
-        let side = match order.side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        };
+        let side = &mut self.sides[order.side as usize];
         let level = &mut side.levels[order.tick as usize];
         let tail = level.tail;
         level.tail = index;
@@ -330,30 +335,27 @@ impl Yardstick {
     }
 
     /// Takes an order out of its level, and frees its place.
-    fn remove(&mut self, index: u32) -> Order {
-        let order = self.orders[index as usize];
-        let side = match order.side {
-            Side::Buy => &mut self.bids,
-            Side::Sell => &mut self.asks,
-        };
-        let level = &mut side.levels[order.tick as usize];
+    #[inline]
+    fn remove(&mut self, index: u32) {
+        let Order { id, side, tick, leaves, prev, next, .. } = self.orders[index as usize];
+        let side = &mut self.sides[side as usize];
+        let level = &mut side.levels[tick as usize];
         level.count -= 1;
-        level.qty -= u64::from(order.leaves);
-        if order.prev == NIL {
-            level.head = order.next;
+        level.qty -= u64::from(leaves);
+        if prev == NIL {
+            level.head = next;
         } else {
-            self.orders[order.prev as usize].next = order.next;
+            self.orders[prev as usize].next = next;
         }
-        if order.next == NIL {
-            level.tail = order.prev;
+        if next == NIL {
+            level.tail = prev;
         } else {
-            self.orders[order.next as usize].prev = order.prev;
+            self.orders[next as usize].prev = prev;
         }
         if level.count == 0 {
-            side.bitmap.clear(order.tick);
+            side.bitmap.clear(tick);
         }
-        self.by_id[order.id as usize] = NIL;
+        self.by_id[id as usize] = NIL;
         self.free.push(index);
-        order
     }
 }
