@@ -34,6 +34,9 @@ use crate::pipeline::{Control, ControlQueue, Status};
 /// Longest command line, in bytes.
 const MAX_LINE: u64 = 4096;
 
+/// Operators who may be connected at a time.
+const MAX_OPERATORS: usize = 16;
+
 /// How long an operator waits for the venue's answer to a transfer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -192,14 +195,11 @@ impl Admin {
             _ => {}
         }
         let listener = UnixListener::bind(path)?;
+        let lines = Arc::new(());
         std::thread::Builder::new().name("admin".into()).spawn(move || {
             for stream in listener.incoming() {
                 match stream {
-                    Ok(stream) => {
-                        if let Err(error) = serve(stream, &desk) {
-                            warn!(%error, "an operator's line broke");
-                        }
-                    }
+                    Ok(stream) => take(stream, &desk, &lines),
                     Err(error) => {
                         warn!(%error, "the admin socket is closed");
                         return;
@@ -217,7 +217,25 @@ impl Drop for Admin {
     }
 }
 
-/// One operator at a time: whoever is silent for a minute loses the line.
+/// Serves an operator in a thread of his own, unless too many talk already. `lines` is held once for each of them.
+fn take(mut stream: UnixStream, desk: &Desk, lines: &Arc<()>) {
+    if Arc::strong_count(lines) > MAX_OPERATORS {
+        let _ = writeln!(stream, "error busy: {MAX_OPERATORS} operators are connected, try again");
+        return;
+    }
+    let (desk, line) = (desk.clone(), lines.clone());
+    let spawned = std::thread::Builder::new().name("operator".into()).spawn(move || {
+        if let Err(error) = serve(stream, &desk) {
+            warn!(%error, "an operator's line broke");
+        }
+        drop(line);
+    });
+    if let Err(error) = spawned {
+        warn!(%error, "no thread for an operator");
+    }
+}
+
+/// Whoever is silent for a minute loses the line.
 fn serve(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

@@ -271,6 +271,13 @@ fn money_moves_in_steps_all_or_none_and_never_twice() -> Result<()> {
     std::thread::sleep(Duration::from_millis(1_500));
     ask("transfer post 1007 2 3 0 100 1003", "error transfer:")?;
     ask("transfer sell 1 2 3 4 5", "error action:")?;
+    let admin = dir.path().join("wirebook-data/admin.sock");
+    let transfer = |legs: &str| {
+        run(&["ledger".as_ref(), "transfer".as_ref(), "--admin".as_ref(), admin.as_os_str(), legs.as_ref()])
+    };
+    transfer("book 1010 0 3 0 7")?.exits(0)?;
+    transfer("book 1011 3 0 0 99999999999999999999999999")?.exits(1)?;
+    transfer("give 1011 3 0 0 9")?.exits(2)?;
     drop(venue.stop()?);
     let journal = dir.path().join("wirebook-data/journal");
     let dump = run(&["journal".as_ref(), "dump".as_ref(), journal.as_os_str()])?.exits(0)?.stdout;
@@ -279,5 +286,34 @@ fn money_moves_in_steps_all_or_none_and_never_twice() -> Result<()> {
         ensure!(found == times, "{text:?} stands {found} times in the journal, wanted {times}:\n{dump}");
     }
     run(&["journal".as_ref(), "verify".as_ref(), journal.as_os_str()])?.exits(0)?;
+
+    // What the ledger says of account 3, proven to the journal's root, and not to another.
+    let proof = dir.path().join("balance.proof");
+    let told = run(&[
+        "ledger".as_ref(),
+        "prove".as_ref(),
+        journal.as_os_str(),
+        "--account".as_ref(),
+        "3".as_ref(),
+        "--asset".as_ref(),
+        "0".as_ref(),
+        "--proof".as_ref(),
+        proof.as_os_str(),
+        "--json".as_ref(),
+        "-".as_ref(),
+    ])?
+    .exits(0)?;
+    let told: serde_json::Value = serde_json::from_str(&told.stdout)?;
+    let root = told["root"].as_str().unwrap_or_default().to_owned();
+    let check =
+        |root: &str| run(&["ledger".as_ref(), "check".as_ref(), proof.as_os_str(), "--root".as_ref(), root.as_ref()]);
+    let shown = check(&root)?.exits(0)?.stdout;
+    ensure!(shown.contains(told["available"].as_str().unwrap_or("?")), "{shown}");
+    check(&"0".repeat(64))?.exits(1)?;
+    check("5e0c")?.exits(2)?;
+    let balances = run(&["ledger".as_ref(), "balances".as_ref(), journal.as_os_str()])?.exits(0)?.stdout;
+    ensure!(balances.contains(&root) && balances.contains("account 3"), "{balances}");
+    let history = run(&["ledger".as_ref(), "history".as_ref(), journal.as_os_str()])?.exits(0)?.stdout;
+    ensure!(history.contains("transfer from 2 to 3 asset 0 150"), "{history}");
     Ok(())
 }

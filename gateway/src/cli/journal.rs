@@ -206,10 +206,10 @@ fn dump(args: &DumpArgs) -> Result<(), Failure> {
 }
 
 /// What is done with a record: its number, from 1, and its bytes.
-type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;
+pub(super) type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), String> + 'a;
 
 /// Reads and verifies the files; hands over each record with its number.
-fn read(dir: &Path, visit: &mut Visit<'_>) -> Result<Recovered, Failure> {
+pub(super) fn read(dir: &Path, visit: &mut Visit<'_>) -> Result<Recovered, Failure> {
     let is_journal = std::fs::read_dir(dir)
         .map_err(|error| Failure::io("read the journal", dir, &error))?
         .filter_map(Result::ok)
@@ -231,7 +231,7 @@ fn broken(error: RecoverError) -> Failure {
     Failure::found_it(format!("the journal does not verify: {error}"))
 }
 
-fn parse_seq(text: &str) -> Result<u64, String> {
+pub(super) fn parse_seq(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => text.parse(),

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod demo;
 pub mod failure;
 pub mod journal;
+pub mod ledger;
 pub mod log;
 pub mod matching;
 pub mod output;
@@ -48,6 +49,7 @@ enum Command {
     Convert(convert::ConvertArgs),
     Replay(replay::ReplayArgs),
     Journal(journal::JournalArgs),
+    Ledger(ledger::LedgerArgs),
 }
 
 impl Command {
@@ -59,6 +61,7 @@ impl Command {
             Self::Convert(args) => convert::run(args),
             Self::Replay(args) => replay::run(args),
             Self::Journal(args) => journal::run(args),
+            Self::Ledger(args) => ledger::run(args),
         }
     }
 }

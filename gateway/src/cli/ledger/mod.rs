@@ -1,0 +1,61 @@
+//! `wirebook ledger`: balances, history and proofs, from a journal that is re-executed; transfers, through a running venue.
+
+mod books;
+mod prove;
+mod transfer;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+
+/// Balances, their history, proofs of them, and transfers
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wirebook ledger balances wirebook-data/journal --account 2
+  wirebook ledger history wirebook-data/journal --account 2 | tail
+  wirebook ledger prove wirebook-data/journal --account 2 --asset 1 --proof balance.proof
+  wirebook ledger check balance.proof --root 5e0c...
+  wirebook ledger transfer --admin wirebook-data/admin.sock book 17 0 2 1 5000
+
+Exit codes: 0 done and right; 1 ran, and found what it looks for (a broken journal, a proof that does not hold, a transfer that is \
+refused); 2 bad use or bad input.")]
+pub struct LedgerArgs {
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum LedgerCommand {
+    Balances(books::BalancesArgs),
+    History(books::HistoryArgs),
+    Prove(prove::ProveArgs),
+    Check(prove::CheckArgs),
+    Transfer(transfer::TransferArgs),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// See the exit codes in its help.
+pub fn run(args: &LedgerArgs) -> Result<(), Failure> {
+    match &args.command {
+        LedgerCommand::Balances(args) => books::balances(args),
+        LedgerCommand::History(args) => books::history(args),
+        LedgerCommand::Prove(args) => prove::prove(args),
+        LedgerCommand::Check(args) => prove::check(args),
+        LedgerCommand::Transfer(args) => transfer::transfer(args),
+    }
+}
+
+/// Which journal, and how far.
+#[derive(Clone, Debug, Args)]
+struct Journal {
+    /// Directory of the journal (its files end in .wbj)
+    dir: PathBuf,
+    /// Stop behind the record of this seq (decimal, or hexadecimal with 0x); without it, at the end
+    #[arg(long, value_name = "SEQ", value_parser = super::journal::parse_seq)]
+    at: Option<u64>,
+}
