@@ -117,6 +117,8 @@ module kernel_core
   wire          clear = ~open;
   wire [SA-1:0] rs = SA'(o.ra.slot);
   wire [SA-1:0] rn = SA'(o.ra.named);
+  logic [SA-1:0] rl;                                 // leaves and owner are read a cycle after the links
+  always_ff @(posedge clk) rl <= rs;
   wire          live_we = clear | wr.live_en;
   wire [SA-1:0] live_at = clear ? SA'(at) : SA'(wr.live_slot);
   wire          live_to = ~clear & wr.live;
@@ -127,10 +129,10 @@ module kernel_core
       .clk, .we(live_we), .waddr(live_at), .wdata(live_to), .raddr(SA'(o.ra.live2)), .rdata(rd.live2)
   );
   kernel_ram #(.WIDTH(QW), .DEPTH(1 << SA)) u_leaves (
-      .clk, .we(wr.leaves_en), .waddr(SA'(wr.leaves_slot)), .wdata(wr.leaves), .raddr(rs), .rdata(rd.leaves)
+      .clk, .we(wr.leaves_en), .waddr(SA'(wr.leaves_slot)), .wdata(wr.leaves), .raddr(rl), .rdata(rd.leaves)
   );
   kernel_ram #(.WIDTH(16), .DEPTH(1 << SA)) u_owner (
-      .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata(wr.owner), .raddr(rs), .rdata(rd.owner)
+      .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata(wr.owner), .raddr(rl), .rdata(rd.owner)
   );
   kernel_ram #(.WIDTH(1 + KW), .DEPTH(1 << SA)) u_place (
       .clk, .we(wr.tag_en), .waddr(SA'(wr.tag_slot)), .wdata({wr.side, wr.key}), .raddr(rn), .rdata({rd.side, rd.key})
