@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use wirebook_matcher::Reference;
 use wirebook_matcher::flow::{OrdersWriter, Realistic, RealisticConfig};
-use wirebook_matcher::{Reference, Software};
 
 use super::failure::Failure;
 use super::journal::{self, Verified, hex};
@@ -18,8 +19,8 @@ use super::replay::{Latency, Ran, Replay, ReplayArgs, Step};
 use super::report::{JsonOption, Lines, Report, grouped, one_stdout, rate, seconds, tell};
 use super::run::{cannot_start, stopped};
 use crate::client::Counts;
-use crate::config::{Config, EXAMPLE};
-use crate::serve::{self, Ended};
+use crate::config::{Config, EXAMPLE, MatcherKind};
+use crate::serve::{self, Ended, Running, StartError};
 
 /// The flow's first price, in ten-thousandths of a dollar: $150.
 const MID: i64 = 1_500_000;
@@ -52,6 +53,9 @@ pub struct DemoArgs {
     /// Who matches
     #[arg(long, value_enum, default_value_t = MatcherChoice::Software)]
     matcher: MatcherChoice,
+    /// With --matcher device-model: the device stalls after this many events, and the software twin takes over
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    fail_after: u32,
     /// What carries the bytes
     #[arg(long, value_enum, default_value_t = PortChoice::Kernel)]
     port: PortChoice,
@@ -90,7 +94,11 @@ struct Told {
     root: String,
     ack: String,
     matcher: &'static str,
+    /// How often the software twin has taken over from a device.
+    takeovers: u64,
     seed: u64,
+    #[serde(skip)]
+    asked_to_fail: bool,
     #[serde(skip)]
     settlement: bool,
     #[serde(skip)]
@@ -115,6 +123,7 @@ impl Report for Told {
         if let Some(latency) = &self.latency {
             latency.add_to(&mut lines);
         }
+        lines.add_some("takeovers", self.takeovers);
         lines
             .add("ack policy", &self.ack)
             .add("journal", format!("verified, {} records re-executed", grouped(self.journal_records)));
@@ -145,28 +154,39 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut config = Config::parse("the demo's configuration", EXAMPLE, &scratch.0)?;
     config.gateway.listen = ([127, 0, 0, 1], 0).into();
     config.journal.dir = dump.join("journal");
+    if args.matcher == MatcherChoice::DeviceModel {
+        config.matcher.kind = MatcherKind::DeviceModel;
+        config.matcher.drill_after_events = args.fail_after;
+    } else if args.fail_after > 0 {
+        return Err(Failure::bad("only a device can be made to fail")
+            .field("--fail-after")
+            .found(args.fail_after)
+            .allowed("0, unless --matcher is device-model"));
+    }
     let told = match args.matcher {
-        MatcherChoice::Software => demo::<Software>(args, &config, &dump)?,
-        MatcherChoice::Reference => demo::<Reference>(args, &config, &dump)?,
+        MatcherChoice::Software | MatcherChoice::DeviceModel => demo(args, &config, &dump, serve::start_configured)?,
+        MatcherChoice::Reference => demo(args, &config, &dump, serve::start::<Reference>)?,
         MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
     };
     tell(&told, &args.json, false)?;
     agrees(&told)
 }
 
-fn demo<T: wirebook_matcher::Twin + Send + 'static>(
+fn demo(
     args: &DemoArgs,
     config: &Config,
     dump: &Path,
+    start: impl FnOnce(&Config) -> Result<Running, StartError>,
 ) -> Result<Told, Failure> {
-    let running = serve::start::<T>(config).map_err(cannot_start)?;
+    let running = start(config).map_err(cannot_start)?;
+    let status = Arc::clone(&running.status);
     let sent = send(args, config, running.address, dump);
     let settling = progress::counter("settling", "batches");
     let ended = running.stop().map_err(stopped)?;
     settling.finish_and_clear();
     let (counts, ran) = sent?;
     let verified = journal::check(&config.journal.dir)?;
-    Ok(told(args, config, &counts, &ran, &ended, &verified))
+    Ok(Told { takeovers: status.takeovers(), ..told(args, config, &counts, &ran, &ended, &verified) })
 }
 
 /// Sends the flow, and writes what was sent and what was told.
@@ -242,6 +262,8 @@ fn told(args: &DemoArgs, config: &Config, counts: &Counts, ran: &Ran, ended: &En
         root: hex(&ended.root()),
         ack: config.gateway.ack.to_string(),
         matcher: args.matcher.name(),
+        takeovers: 0,
+        asked_to_fail: args.fail_after > 0,
         seed: args.seed,
         settlement,
         elapsed: ran.elapsed,
@@ -251,6 +273,9 @@ fn told(args: &DemoArgs, config: &Config, counts: &Counts, ran: &Ran, ended: &En
 /// Everything that the demo shows must be one truth.
 fn agrees(told: &Told) -> Result<(), Failure> {
     let found = |what: String| Err(Failure::found_it(what));
+    if told.asked_to_fail && told.takeovers == 0 {
+        return found("the device was to fail, and nobody took over: were there too few events?".into());
+    }
     if told.lost > 0 {
         return found(format!("{} answers were lost", told.lost));
     }

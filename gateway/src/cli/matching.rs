@@ -24,6 +24,8 @@ pub enum MatcherChoice {
     Reference,
     /// The hardware's own source, Verilated (needs a build with the cargo feature `rtl`)
     Rtl,
+    /// A model of the device behind its driver, registers and rings, followed by the software twin (demo only)
+    DeviceModel,
 }
 
 impl MatcherChoice {
@@ -33,7 +35,17 @@ impl MatcherChoice {
             Self::Software => "software",
             Self::Reference => "reference",
             Self::Rtl => "rtl",
+            Self::DeviceModel => "device-model",
         }
+    }
+
+    /// How an offline match answers to `device-model`.
+    fn not_offline(self) -> Failure {
+        Failure::bad("a device needs a gateway to drive it")
+            .field("--matcher")
+            .found(self.name())
+            .allowed("software, reference, rtl")
+            .next("use wirebook demo --matcher device-model")
     }
 
     /// How a build without the Verilated model answers to `rtl`.
@@ -185,6 +197,7 @@ pub fn run(args: &MatchArgs) -> Result<(), Failure> {
         MatcherChoice::Software => match_orders::<Software>(&name, orders, args.tick_size, &mut fills, quiet),
         MatcherChoice::Reference => match_orders::<Reference>(&name, orders, args.tick_size, &mut fills, quiet),
         MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
+        MatcherChoice::DeviceModel => return Err(args.matcher.not_offline()),
     };
     bar.finish_and_clear();
     let matched = matched.map_err(|error| flow_failure(error, &args.orders, &args.fills))?;

@@ -8,7 +8,6 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
-use wirebook_matcher::Software;
 
 use super::failure::Failure;
 use super::journal::hex;
@@ -52,7 +51,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
-    let running = serve::start::<Software>(&config).map_err(cannot_start)?;
+    let running = serve::start_configured(&config).map_err(cannot_start)?;
     let started = &running.started;
     info!(
         records = started.records,

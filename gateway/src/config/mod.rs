@@ -39,6 +39,8 @@ pub struct Config {
     pub journal: Journal,
     /// The embedded validator.
     pub settlement: Settlement,
+    /// Who matches.
+    pub matcher: Matching,
     /// Filter of the log.
     pub log: String,
     /// Assets; the index is the id.
@@ -130,6 +132,30 @@ pub struct Settlement {
     pub seal_every_ms: u32,
     /// Batches between two snapshots; 0: only at the end.
     pub snapshot_every_batches: u32,
+}
+
+/// `[matcher]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matching {
+    /// Who matches.
+    pub kind: MatcherKind,
+    /// The board's address, such as `0000:01:00.0`; empty without one.
+    pub address: String,
+    /// Microseconds after which the software twin takes over from a device that owes an answer.
+    pub late_us: u32,
+    /// Events after which a device model stalls; 0: it does not.
+    pub drill_after_events: u32,
+}
+
+/// Who matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatcherKind {
+    /// The software twin.
+    Software,
+    /// A model of a device behind registers and rings, followed by the software twin.
+    DeviceModel,
+    /// A board, followed by the software twin.
+    Device,
 }
 
 /// `[[asset]]`.

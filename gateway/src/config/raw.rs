@@ -14,6 +14,7 @@ pub struct RawConfig {
     pub gateway: RawGateway,
     pub journal: RawJournal,
     pub settlement: RawSettlement,
+    pub matcher: RawMatcher,
     pub log: RawLog,
     #[serde(rename = "asset")]
     pub assets: Vec<RawAsset>,
@@ -105,6 +106,23 @@ impl Default for RawSettlement {
             seal_every_ms: 50,
             snapshot_every_batches: 256,
         }
+    }
+}
+
+/// `[matcher]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs)]
+pub struct RawMatcher {
+    pub kind: String,
+    pub address: String,
+    pub late_us: u32,
+    pub drill_after_events: u32,
+}
+
+impl Default for RawMatcher {
+    fn default() -> Self {
+        Self { kind: "software".into(), address: String::new(), late_us: 10_000, drill_after_events: 0 }
     }
 }
 

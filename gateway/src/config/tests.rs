@@ -4,7 +4,7 @@ use wirebook_matcher::abi::{Capabilities, SelfTrade};
 use wirebook_settlement::machine::RegistryBook;
 use wirebook_settlement::record::Payload;
 
-use super::raw::{RawGateway, RawJournal, RawLog, RawSettlement};
+use super::raw::{RawGateway, RawJournal, RawLog, RawMatcher, RawSettlement};
 use super::*;
 
 fn example() -> Config {
@@ -23,6 +23,7 @@ fn the_example_loads_and_shows_the_defaults() {
     assert_eq!(config.raw.gateway, RawGateway::default());
     assert_eq!(config.raw.journal, RawJournal::default());
     assert_eq!(config.raw.settlement, RawSettlement::default());
+    assert_eq!(config.raw.matcher, RawMatcher::default());
     assert_eq!(config.raw.log, RawLog::default());
     assert_eq!(config.journal.dir, Path::new("/etc/wirebook/wirebook-data/journal"));
     let aapl = &config.instruments[0];
@@ -75,6 +76,11 @@ fn defaults_fill_what_is_left_out() {
 fn wrong_values_name_line_field_found_and_allowed() {
     for (from, to, field, allowed) in [
         ("listen = \"127.0.0.1:9001\"", "listen = \"nowhere\"", "gateway.listen", "ADDRESS:PORT"),
+        ("kind = \"software\"", "kind = \"gpu\"", "matcher.kind", "device-model"),
+        ("kind = \"software\"", "kind = \"device\"", "matcher.address", "lspci"),
+        ("address = \"\"", "address = \"0000:01:00.0\"", "matcher.address", "unless"),
+        ("late_us = 10000", "late_us = 9", "matcher.late_us", "10 to 1000000"),
+        ("drill_after_events = 0", "drill_after_events = 5", "matcher.drill_after_events", "device-model"),
         ("ack = \"journaled\"", "ack = \"maybe\"", "gateway.ack", "matched or journaled"),
         ("wait = \"park:500us\"", "wait = \"park:500h\"", "gateway.wait", "spin"),
         ("cores = []", "cores = [0, 0, 0]", "gateway.cores", "two"),

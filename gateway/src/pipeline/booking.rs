@@ -69,7 +69,15 @@ pub enum Fault {
         /// The beat.
         beat: [u64; 4],
     },
-    /// Neither stage can move although records wait.
+    /// The matcher has failed, and nobody takes its place.
+    #[error("the matcher has failed, with {left} bytes of records not yet booked: {reason}")]
+    Matcher {
+        /// Bytes of records not yet booked.
+        left: usize,
+        /// In the matcher's words.
+        reason: String,
+    },
+    /// Neither stage can move although records wait, and the matcher is not busy.
     #[error("the pipeline stands still: {left} bytes of records wait, and the matcher neither takes nor gives")]
     Stalled {
         /// Bytes of records not yet booked.

@@ -58,12 +58,13 @@ impl ControlQueue {
 pub struct Status {
     booked: AtomicU64,
     durable: AtomicU64,
+    takeovers: AtomicU64,
 }
 
 impl Status {
     /// A venue whose records are durable, matched and booked up to `seq`.
     pub fn new(seq: u64) -> Self {
-        Self { booked: AtomicU64::new(seq), durable: AtomicU64::new(seq) }
+        Self { booked: AtomicU64::new(seq), durable: AtomicU64::new(seq), takeovers: AtomicU64::new(0) }
     }
 
     /// Seq of the last record that is matched and booked.
@@ -74,6 +75,16 @@ impl Status {
     /// Seq of the last record that is durable here.
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// How often the software twin has taken over from a device.
+    pub fn takeovers(&self) -> u64 {
+        self.takeovers.load(Ordering::Acquire)
+    }
+
+    /// Counts a takeover.
+    pub fn took_over(&self) {
+        self.takeovers.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn set_booked(&self, seq: u64) {

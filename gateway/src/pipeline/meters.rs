@@ -30,6 +30,8 @@ pub struct Meters {
     pub connections: Counter,
     /// Chunks that settlement's feed had no room for, and reads from the journal instead.
     pub dropped: Counter,
+    /// Takeovers by the software twin from a device.
+    pub takeovers: Counter,
 }
 
 impl Meters {
@@ -53,6 +55,7 @@ impl Meters {
             live: counters.add("live orders")?,
             connections: counters.add("connections")?,
             dropped: counters.add("settlement feed chunks dropped")?,
+            takeovers: counters.add("takeovers from the device")?,
         })
     }
 }

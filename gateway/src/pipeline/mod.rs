@@ -262,10 +262,22 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
                 self.meters.fills.set(self.booking.books().fills());
                 self.meters.live.set(u64::from(self.booking.books().live()));
                 self.meters.connections.set(self.links.open() as u64);
+                self.meters.takeovers.set(self.status.takeovers());
                 return Ok(true);
             }
             if moved == 0 {
-                return Err(Fault::Stalled { left: self.booking.left(burst.len()) }.into());
+                let matcher = self.matching.matcher();
+                if matcher.busy() {
+                    // A device, whose answers come at a later poll: it is bound to answer or to fail in bounded time.
+                    std::hint::spin_loop();
+                    continue;
+                }
+                let left = self.booking.left(burst.len());
+                return Err(match matcher.failure() {
+                    Some(reason) => Fault::Matcher { left, reason },
+                    None => Fault::Stalled { left },
+                }
+                .into());
             }
         }
     }

@@ -11,7 +11,7 @@ use wirebook_bypass::ring::RingError;
 use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
 use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::abi::abi_hash;
-use wirebook_matcher::{Queued, Twin};
+use wirebook_matcher::{Matcher, Twin};
 use wirebook_settlement::ledger::Known;
 use wirebook_settlement::record::{DayPhase, EpochOpen, Leg, Payload, Registry, State};
 
@@ -73,6 +73,9 @@ pub enum StartError {
     /// The port cannot be made.
     #[error(transparent)]
     Port(#[from] StreamError),
+    /// The matcher that is configured cannot be had.
+    #[error("the matcher cannot start: {0}")]
+    Matcher(String),
     /// No key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -115,8 +118,8 @@ pub struct Started {
 }
 
 /// Stages, wired and ready.
-pub(super) struct Assembled<T: Twin> {
-    pub venue: Venue<KernelPort, Queued<T>, DirectStorage>,
+pub(super) struct Assembled<M: Matcher> {
+    pub venue: Venue<KernelPort, M, DirectStorage>,
     pub address: SocketAddr,
     pub control: ControlQueue,
     pub status: Arc<Status>,
@@ -124,7 +127,11 @@ pub(super) struct Assembled<T: Twin> {
     pub started: Started,
 }
 
-pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Assembled<T>, StartError> {
+/// Recovers, brings up, and wires; `make` makes the matcher of the twin that recovery leaves.
+pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
+    config: &Config,
+    make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
+) -> Result<Assembled<M>, StartError> {
     for path in [&config.gateway.data_dir, &config.journal.dir] {
         std::fs::create_dir_all(path).map_err(|error| StartError::Directory { path: path.clone(), error })?;
     }
@@ -203,7 +210,7 @@ pub(super) fn assemble<T: Twin + Send + 'static>(config: &Config) -> Result<Asse
         links: Links::new(port, listener, users(config), timeouts(config), session_id(session)),
         entry,
         sequencer,
-        matcher: Queued::over(twin),
+        matcher: make(twin, Arc::clone(&status))?,
         books,
         publisher,
         journal,

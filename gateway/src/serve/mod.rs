@@ -6,6 +6,7 @@
 
 mod assemble;
 mod mark;
+mod matcher;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,10 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 use tracing::warn;
 use wirebook_bypass::cpu::{self, Placement, Warning};
-use wirebook_matcher::Twin;
+use wirebook_matcher::{Matcher, Queued, Software, Twin};
 use wirebook_settlement::batch::Digest32;
 
-use crate::config::Config;
+use crate::config::{Config, MatcherKind};
 use crate::pipeline::{Control, ControlQueue, Status, VenueError};
 use crate::settle::{Progress, SettleError, Settlement, Watch};
 
@@ -82,7 +83,32 @@ struct Halt {
 /// # Errors
 /// When something that it needs is not to be had, or what is on disk does not verify: with file, offset and what to do.
 pub fn start<T: Twin + Send + 'static>(config: &Config) -> Result<Running, StartError> {
-    let assembled = assemble::assemble::<T>(config)?;
+    start_with(config, |twin: T, _| Ok(Queued::over(twin)))
+}
+
+/// Starts a venue whose orders are matched by whom the configuration names.
+///
+/// # Errors
+/// As [`start`]; and when the device cannot be had, or does not take the recovered book.
+pub fn start_configured(config: &Config) -> Result<Running, StartError> {
+    let matching = config.matcher.clone();
+    match matching.kind {
+        MatcherKind::Software => start::<Software>(config),
+        MatcherKind::DeviceModel => start_with(config, move |twin, status| matcher::model(&matching, twin, status)),
+        MatcherKind::Device => start_with(config, move |twin, status| matcher::board(&matching, twin, status)),
+    }
+}
+
+/// Starts a venue whose books are recovered by `T`, and whose orders are matched by what `make` makes of it.
+fn start_with<T, M>(
+    config: &Config,
+    make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
+) -> Result<Running, StartError>
+where
+    T: Twin + Send + 'static,
+    M: Matcher + Send + 'static,
+{
+    let assembled = assemble::assemble(config, make)?;
     let assemble::Assembled { mut venue, address, control, status, settlement, mut started } = assembled;
     let placement = Placement { core: config.gateway.cores.first().copied(), fifo: None };
     let data = config.gateway.data_dir.clone();

@@ -1,6 +1,7 @@
 //! Every value of the file against what it may be, and against the others.
 
 mod instruments;
+mod matching;
 mod owners;
 
 use std::collections::BTreeSet;
@@ -118,6 +119,7 @@ pub(super) fn check(raw: RawConfig, base: &FilePath) -> Result<Config, Wrong> {
         gateway,
         journal,
         settlement,
+        matcher: matching::matching(&raw.matcher)?,
         log: raw.log.filter.clone(),
         assets,
         instruments,

@@ -13,15 +13,15 @@ use crate::pipeline::links::TURN_MESSAGES;
 use crate::session::ouch::{Inbound, Side};
 use crate::session::soup::History;
 
-fn bid(number: u32) -> Inbound<'static> {
+pub(super) fn bid(number: u32) -> Inbound<'static> {
     Inbound::Enter(order(number, Side::Buy, 10, 1_000_000))
 }
 
-fn offer(number: u32, quantity: u32) -> Inbound<'static> {
+pub(super) fn offer(number: u32, quantity: u32) -> Inbound<'static> {
     Inbound::Enter(order(number, Side::Sell, quantity, 1_000_000))
 }
 
-fn login<M: Matcher>(rig: &mut Rig<M>, session: u32) -> Client {
+pub(super) fn login<M: Matcher>(rig: &mut Rig<M>, session: u32) -> Client {
     let mut client = rig.client(session);
     rig.until("a login", &mut [&mut client], |_, clients| clients[0].link.is_active() && !clients[0].heard.is_empty())
         .unwrap();

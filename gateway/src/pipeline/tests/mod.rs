@@ -1,4 +1,5 @@
 //! The stages together: what leaves when, what stops the venue, and who is served.
 
 mod acks;
+mod devices;
 mod rig;
