@@ -152,6 +152,15 @@ impl VfioBar {
     }
 }
 
+impl VfioBar {
+    /// The BAR as memory: for one that is memory (prefetchable), not registers.
+    pub fn memory(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is readable, writable, page-aligned and lives as long as `self`; all access is atomic, as the device may
+        // change it at any time.
+        unsafe { std::slice::from_raw_parts(self.map.as_mut_ptr().cast(), self.map.len() / 8) }
+    }
+}
+
 impl Mmio for VfioBar {
     fn bytes(&self) -> usize {
         self.map.len()

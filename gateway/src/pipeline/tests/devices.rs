@@ -117,7 +117,7 @@ fn device(twin: &Software) -> (Modelled, Device<Modelled, Manual>) {
     let sizes = limits.clone();
     let function =
         InProcess::new(Model::new(move || Queued::<Software>::new(sizes.clone())), Delivery::Pieces { seed: 5 });
-    let config = DeviceConfig { answer_timeout_ns: 1_000_000_000, ..DeviceConfig::default() };
+    let config = DeviceConfig { answer_timeout_ns: 5_000_000, ..DeviceConfig::default() };
     let device = Device::open(function.clone(), &limits, config, Manual::stepping(1_000)).unwrap();
     (function, device)
 }
