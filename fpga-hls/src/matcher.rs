@@ -11,6 +11,10 @@ pub trait Matcher {
     /// Takes commands from the front of `commands`, as many as there is room for, and returns how many.
     fn submit(&mut self, commands: &[Command]) -> usize;
 
+    /// Told of commands that will be submitted after the next ones: a matcher may fetch what they will touch. It changes nothing.
+    #[inline]
+    fn announce(&self, _commands: &[Command]) {}
+
     /// Fills the front of `events` with what is ready, oldest first, and returns how many.
     fn poll(&mut self, events: &mut [Event]) -> usize;
 
@@ -51,6 +55,10 @@ pub trait Twin: Sized {
             self.execute(command, &mut sink);
         }
     }
+
+    /// Told of commands that come later: see [`Matcher::announce`].
+    #[inline]
+    fn announce(&self, _commands: &[Command]) {}
 
     /// Told that `commands[at]` is next: a twin may fetch what those after it will touch. It changes no answer, and need not be
     /// called. Whoever does calls it before each command, `at` ascending from 0; the distances are the twin's own.

@@ -86,6 +86,10 @@ impl<T: Twin> Matcher for Queued<T> {
         commands.len()
     }
 
+    fn announce(&self, commands: &[Command]) {
+        self.twin.announce(commands);
+    }
+
     fn poll(&mut self, events: &mut [Event]) -> usize {
         let count = events.len().min(self.len);
         let first = count.min(self.queue.len() - self.head);

@@ -16,18 +16,52 @@ pub(super) fn check(twin: &Software) -> Result<(), Broken> {
             let agrees = band.ladders.agrees(&twin.book.words, side as u32);
             require(agrees, || format!("instrument {instrument} {side:?}: the levels of the ladder disagree"))?;
         }
-        let best = Side::ALL.map(|side| band.ladders.best(&twin.book.words, side as u32));
-        for (side, best) in Side::ALL.into_iter().zip(best) {
-            let bound = band.bound[side as usize];
-            require(bound <= best, || format!("instrument {instrument} {side:?}: bound {bound}, but best {best}"))?;
-        }
-        let [bid, ask] = [band.ladders.flip(best[0], 0), best[1]];
-        let crossed = best[0] != NONE && ask != NONE && bid >= ask;
-        require(!crossed, || format!("instrument {instrument}: crossed, bid {bid} ask {ask}"))?;
+        check_bests(twin, instrument)?;
+    }
+    #[cfg(debug_assertions)]
+    {
+        let lots: i128 =
+            (0..twin.limits.slots).map(|slot| i128::from(twin.book.leaves(twin.book.links_of(slot)))).sum();
+        require(lots == twin.resting, || format!("{lots} lots rest, {} by the events", twin.resting))?;
     }
     let book = &twin.book;
     let live = (0..twin.limits.slots).filter(|slot| book.leaves(book.links_of(*slot)) > 0).count();
     require(live == queued, || format!("{live} orders are live, {queued} stand in queues"))
+}
+
+/// The bests of an instrument, which need not exist: bounded, not crossed.
+pub(super) fn check_bests(twin: &Software, instrument: usize) -> Result<(), Broken> {
+    let Some(band) = twin.bands.get(instrument) else { return Ok(()) };
+    let best = Side::ALL.map(|side| band.ladders.best(&twin.book.words, side as u32));
+    for (side, best) in Side::ALL.into_iter().zip(best) {
+        let bound = band.bound[side as usize];
+        require(bound <= best, || format!("instrument {instrument} {side:?}: bound {bound}, but best {best}"))?;
+    }
+    let [bid, ask] = [band.ladders.flip(best[0], 0), best[1]];
+    let crossed = best[0] != NONE && ask != NONE && bid >= ask;
+    require(!crossed, || format!("instrument {instrument}: crossed, bid {bid} ask {ask}"))
+}
+
+/// The order in a slot, which need not exist, with its neighbours and its bit of the ladders: the cost is the same in any book.
+#[cfg(debug_assertions)]
+pub(super) fn check_around(twin: &Software, slot: u32) -> Result<(), Broken> {
+    let book = &twin.book;
+    if slot >= twin.limits.slots || book.leaves(book.links_of(slot)) == 0 {
+        return Ok(());
+    }
+    let links = book.links_of(slot);
+    let (level, side) = book.place(links);
+    let wrong = |what: &str| Broken { what: format!("slot {slot} at level {level}: {what}") };
+    let number = twin.bands.partition_point(|band| band.levels <= level).wrapping_sub(1);
+    let band =
+        twin.bands.get(number).filter(|band| level - band.levels < band.ticks).ok_or_else(|| wrong("no such level"))?;
+    let tick = level - band.levels;
+    let bits = [0, 1].map(|side| band.ladders.has(&book.words, band.ladders.flip(tick, side), side));
+    require(bits == [side == 0, side == 1], || wrong("the ladders disagree").what)?;
+    require(book.leaves(links) <= twin.limits.max_qty, || wrong("too many lots").what)?;
+    let cell = |at: u32| book.cells.get(at as usize).ok_or_else(|| wrong("a link leads nowhere"));
+    let agree = cell(book.next(links))?.prev == links && cell(book.prev(links))?.next == links;
+    require(agree, || wrong("a neighbour disagrees").what)
 }
 
 /// One tick's queue, forwards, with its links backwards; the number of its orders.
@@ -93,6 +127,50 @@ mod tests {
     fn what_is(twin: &mut Software, slot: u32) -> &mut Cell {
         let links = order(twin, slot);
         &mut twin.book.cells[links as usize + 1]
+    }
+
+    /// A nop changes nothing, but is followed by a look: whatever is wrong is noticed after the next command.
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_contradiction_is_noticed_after_the_next_command() {
+        let nop = crate::abi::Command::default();
+        book().execute(&nop, |_| ());
+        let caught = |mut twin: Software, command: &crate::abi::Command| {
+            std::panic::catch_unwind(move || twin.execute(command, |_| ())).is_err()
+        };
+        for wrong in [
+            (|twin| links(twin, 0).next = order(twin, 2)) as Wrong,
+            |twin| what_is(twin, 1).next = 4,
+            |twin| twin.book.cells[20].prev = order(twin, 1),
+            |twin| twin.bands[0].ladders.set(&mut twin.book.words, 5, 1),
+            |twin| twin.resting += 1,
+        ] {
+            let mut twin = book();
+            wrong(&mut twin);
+            assert!(caught(twin, &nop));
+        }
+        // In a book too large to be looked through, what the command is about.
+        let large = || {
+            let mut twin = Software::new(Limits::single(70_000, 8));
+            for slot in 0..3 {
+                twin.restore(&Resting { slot, instrument: 0, owner: 0, side: Side::Buy, tick: 20, leaves: 5 }).unwrap();
+            }
+            twin
+        };
+        let (kind, qty) = (crate::abi::Kind::Reduce as u8, 1);
+        let reduce = crate::abi::Command { slot: 1, qty, kind, ..crate::abi::Command::default() };
+        large().execute(&reduce, |_| ());
+        for wrong in [
+            (|twin| links(twin, 0).next = order(twin, 2)) as Wrong,
+            |twin| links(twin, 1).prev = order(twin, 2),
+            |twin| what_is(twin, 1).prev += 70_000 << 1,
+            |twin| twin.bands[0].ladders.set(&mut twin.book.words, 20, 1),
+            |twin| twin.bands[0].bound[0] = NONE,
+        ] {
+            let mut twin = large();
+            wrong(&mut twin);
+            assert!(caught(twin, &reduce));
+        }
     }
 
     /// Each thing that can be wrong inside is noticed, and a book that is right is not.

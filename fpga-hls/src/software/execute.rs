@@ -41,7 +41,7 @@ impl Software {
     /// `None`, and nothing changed, when a check fails.
     #[inline(always)]
     fn carry_out(&mut self, command: &Command, answer: &mut Answer<impl FnMut(Event)>) -> Option<()> {
-        let Self { limits, bands, book } = self;
+        let Self { limits, bands, book, .. } = self;
         let control = command.control();
         let slot = command.slot;
         let (band, taker) = if control & !NEW_PLAIN == NEW || control & !NEW_MAY == NEW && goes(NEW_GOES, control) {
@@ -119,7 +119,7 @@ impl Software {
     }
 
     fn check_in_order(&self, command: &Command) -> Result<(), Reason> {
-        let Self { limits, bands, book } = self;
+        let Self { limits, bands, book, .. } = self;
         let kind = Kind::from_byte(command.kind).ok_or(Reason::BadKind)?;
         let reserved =
             command.side_tif & Command::SIDE_RESERVED | command.flags & Command::FLAGS_RESERVED | command.ring;

@@ -10,7 +10,7 @@
 //!
 //! - `ladder`: where a side has orders. `book`: queues. `cross`: what an order does that enters.
 //! - `execute`: what a command does; `terms`: its flags in one number. `ahead`: fetching what later commands will touch.
-//! - `consistency`: what holds between commands.
+//! - `consistency`: what holds between commands; `watch`: in debug builds it is looked at after each.
 
 mod ahead;
 mod book;
@@ -19,6 +19,8 @@ mod cross;
 mod execute;
 mod ladder;
 mod terms;
+#[cfg(debug_assertions)]
+mod watch;
 
 use crate::abi::{Command, Event, Limits, Side};
 use crate::consistency::Broken;
@@ -55,6 +57,9 @@ pub struct Software {
     limits: Limits,
     bands: Vec<Band>,
     book: Book,
+    /// Lots that rest, by what went in and what the events told.
+    #[cfg(debug_assertions)]
+    resting: i128,
 }
 
 impl Software {
@@ -91,12 +96,35 @@ impl Twin for Software {
             levels += ticks as usize;
         }
         let book = Book::new(levels, words, limits.slots);
-        Self { limits, bands, book }
+        Self {
+            limits,
+            bands,
+            book,
+            #[cfg(debug_assertions)]
+            resting: 0,
+        }
     }
 
+    #[cfg(not(debug_assertions))]
     #[inline(always)]
     fn execute(&mut self, command: &Command, sink: impl FnMut(Event)) {
         self.run(command, sink);
+    }
+
+    /// With debug assertions, each command is followed by a look inside: see `watch`.
+    #[cfg(debug_assertions)]
+    fn execute(&mut self, command: &Command, mut sink: impl FnMut(Event)) {
+        let mut watch = watch::Watch::new(self, command);
+        self.run(command, |event| {
+            watch.see(command, &event);
+            sink(event);
+        });
+        watch.end(self, command);
+    }
+
+    #[inline]
+    fn announce(&self, commands: &[Command]) {
+        ahead::far(self, commands);
     }
 
     #[inline(always)]
@@ -144,6 +172,10 @@ impl Twin for Software {
             return refuse("it would cross the book");
         }
         self.book.rest(band, order.slot, order.owner, side, order.tick, order.leaves);
+        #[cfg(debug_assertions)]
+        {
+            self.resting += i128::from(order.leaves);
+        }
         Ok(())
     }
 }

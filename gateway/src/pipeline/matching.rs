@@ -2,7 +2,8 @@
 //!
 //! It knows no record, no session and no money: between two rings of 32-byte beats stands whatever implements
 //! [`Matcher`]. Back-pressure runs through it both ways: a full event ring stops the polling, a full matcher stops the
-//! submitting, and the beats wait in their ring.
+//! submitting, and the beats wait in their ring. Under load it takes beats a turn ahead, and announces them to the matcher, which
+//! may fetch what they will touch while it executes those before them.
 
 use wirebook_bypass::ring::{Beat, Consumer, Heap, Producer};
 use wirebook_matcher::Matcher;
@@ -10,40 +11,34 @@ use wirebook_matcher::abi::{Command, Event};
 
 /// Beats moved at a time.
 const BATCH: usize = 64;
+/// Commands held: those of this turn, and those of the next.
+const WINDOW: usize = 2 * BATCH;
 
 /// The stage.
 pub struct Matching<M> {
     matcher: M,
     commands: Consumer<Heap>,
     events: Producer<Heap>,
-    taken: [Command; BATCH],
-    /// `taken[next..held]` wait for room in the matcher.
-    next: usize,
+    /// `taken[..held]` wait for their turn, or for room in the matcher.
+    taken: [Command; WINDOW],
     held: usize,
 }
 
 impl<M: Matcher> Matching<M> {
     /// Stands `matcher` between two rings.
     pub fn new(matcher: M, commands: Consumer<Heap>, events: Producer<Heap>) -> Self {
-        Self { matcher, commands, events, taken: [Command::default(); BATCH], next: 0, held: 0 }
+        Self { matcher, commands, events, taken: [Command::default(); WINDOW], held: 0 }
     }
 
     /// One turn: at most [`BATCH`] commands in, and events out as far as their ring has room. Returns how many beats moved.
     pub fn step(&mut self) -> usize {
-        let mut moved = 0;
-        if self.next == self.held {
-            let mut beats: [Beat; BATCH] = [[0; 4]; BATCH];
-            self.held = self.commands.pop_batch(&mut beats);
-            self.next = 0;
-            for (command, beat) in self.taken.iter_mut().zip(&beats[..self.held]) {
-                *command = Command::from_words(*beat);
-            }
+        if self.held <= BATCH {
+            self.take();
         }
-        if self.next < self.held {
-            let submitted = self.matcher.submit(&self.taken[self.next..self.held]);
-            self.next += submitted;
-            moved += submitted;
-        }
+        let turn = self.held.min(BATCH);
+        let mut moved = self.matcher.submit(&self.taken[..turn]);
+        self.taken.copy_within(moved..self.held, 0);
+        self.held -= moved;
         loop {
             let room = self.events.free().min(BATCH);
             let mut events = [Event::BLANK; BATCH];
@@ -61,8 +56,97 @@ impl<M: Matcher> Matching<M> {
         }
     }
 
+    /// Takes what the ring has and the window holds; announces what is not of this turn.
+    fn take(&mut self) {
+        let mut beats: [Beat; WINDOW] = [[0; 4]; WINDOW];
+        let held = self.held;
+        self.held += self.commands.pop_batch(&mut beats[held..]);
+        for (command, beat) in self.taken[held..self.held].iter_mut().zip(&beats[held..]) {
+            *command = Command::from_words(*beat);
+        }
+        if self.held > BATCH {
+            self.matcher.announce(&self.taken[held.max(BATCH)..self.held]);
+        }
+    }
+
     /// What it can do, and its sizes.
     pub fn matcher(&self) -> &M {
         &self.matcher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use wirebook_bypass::ring;
+    use wirebook_matcher::abi::{Capabilities, Limits};
+
+    use super::*;
+
+    /// Takes so many commands at a time, and answers each with an event of its seq.
+    struct Slow {
+        at_once: usize,
+        waiting: Vec<u64>,
+        announced: RefCell<Vec<u64>>,
+        limits: Limits,
+    }
+
+    impl Matcher for Slow {
+        fn submit(&mut self, commands: &[Command]) -> usize {
+            let taken = &commands[..self.at_once.min(commands.len())];
+            self.waiting.extend(taken.iter().map(|command| command.seq));
+            taken.len()
+        }
+
+        fn announce(&self, commands: &[Command]) {
+            self.announced.borrow_mut().extend(commands.iter().map(|command| command.seq));
+        }
+
+        fn poll(&mut self, events: &mut [Event]) -> usize {
+            let count = events.len().min(self.waiting.len());
+            for (event, seq) in events.iter_mut().zip(self.waiting.drain(..count)) {
+                *event = Event { seq, ..Event::BLANK };
+            }
+            count
+        }
+
+        fn limits(&self) -> &Limits {
+            &self.limits
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::ALL
+        }
+    }
+
+    /// However fast the matcher is: every command once and in order, none announced twice or after its turn.
+    #[test]
+    fn commands_keep_their_order_and_are_announced_before_their_turn() {
+        for at_once in [0, 1, 7, 63, 64, 1000] {
+            let (mut beats, commands) = ring::heap(1024).unwrap();
+            let (events, mut answers) = ring::heap(1024).unwrap();
+            let matcher =
+                Slow { at_once, waiting: vec![], announced: RefCell::default(), limits: Limits::single(1, 1) };
+            let mut stage = Matching::new(matcher, commands, events);
+            for seq in 0..1000 {
+                assert!(beats.push(&Command { seq, ..Command::default() }.to_words()));
+            }
+            let mut answered = 0;
+            for _ in 0..2000 {
+                let moved = stage.step();
+                assert!(moved <= 2 * BATCH, "a turn is bounded");
+                assert!(stage.held <= WINDOW);
+                while let Some(answer) = answers.pop() {
+                    assert_eq!(answer[0], answered, "{at_once} at once");
+                    answered += 1;
+                }
+            }
+            assert_eq!(answered, if at_once == 0 { 0 } else { 1000 });
+            let announced = stage.matcher().announced.borrow();
+            assert!(announced.is_sorted_by(|a, b| a < b), "once, and in order");
+            assert!(announced.first().is_none_or(|first| *first >= BATCH as u64), "those of the first turn are not");
+            assert!(!announced.is_empty(), "{at_once} at once");
+        }
     }
 }
