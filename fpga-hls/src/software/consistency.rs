@@ -129,10 +129,11 @@ mod tests {
         &mut twin.book.cells[links as usize + 1]
     }
 
-    /// A nop changes nothing, but is followed by a look: whatever is wrong is noticed after the next command.
+    /// A nop changes nothing, but is followed by a look: what is wrong is noticed, if it is about the next command at once, whatever
+    /// it is after as many commands as the book has cells.
     #[test]
     #[cfg(debug_assertions)]
-    fn a_contradiction_is_noticed_after_the_next_command() {
+    fn a_contradiction_is_noticed_by_the_commands_that_follow() {
         let nop = crate::abi::Command::default();
         book().execute(&nop, |_| ());
         let caught = |mut twin: Software, command: &crate::abi::Command| {
@@ -146,10 +147,12 @@ mod tests {
             |twin| twin.resting += 1,
         ] {
             let mut twin = book();
+            twin.unseen = twin.book.cells.len() as u64 - 1;
+            assert!(!caught(twin.clone(), &nop));
             wrong(&mut twin);
             assert!(caught(twin, &nop));
         }
-        // In a book too large to be looked through, what the command is about.
+        // At once: what the command is about.
         let large = || {
             let mut twin = Software::new(Limits::single(70_000, 8));
             for slot in 0..3 {

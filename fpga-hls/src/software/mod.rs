@@ -60,6 +60,9 @@ pub struct Software {
     /// Lots that rest, by what went in and what the events told.
     #[cfg(debug_assertions)]
     resting: i128,
+    /// Commands since the whole book was looked through.
+    #[cfg(debug_assertions)]
+    unseen: u64,
 }
 
 impl Software {
@@ -102,6 +105,8 @@ impl Twin for Software {
             book,
             #[cfg(debug_assertions)]
             resting: 0,
+            #[cfg(debug_assertions)]
+            unseen: 0,
         }
     }
 

@@ -1,15 +1,13 @@
 //! In builds with debug assertions, the book is looked into after every command.
 //!
-//! A small book is looked through whole ([`consistency::check`]); of a large one, what the command named or its events told: the
-//! queues of those orders, their bits of the ladders, both bests. Either way lots are counted: what rests is what rested before,
-//! plus what entered, less what left, by the events. A contradiction is a bug of the matcher, and panics.
+//! After each, what the command named and its events told: those orders and their neighbours, their bits of the ladders, both bests.
+//! And each time that as many commands have passed as the book has ticks and slots, all of it ([`consistency::check`]): so the
+//! price of a command is the same in any book. Lots are counted along: what rests is what rested before, plus what entered, less
+//! what left, by the events. A contradiction is a bug of the matcher, and panics.
 
 use super::{Software, consistency};
 use crate::abi::{Command, Event, EventKind, Kind, NO_SLOT};
 use crate::matcher::Twin;
-
-/// Ticks and slots up to which a book is looked through whole after each command.
-const SMALL: u64 = 256;
 
 /// What was seen of one command.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +54,14 @@ impl Watch {
     pub(super) fn end(self, twin: &mut Software, command: &Command) {
         assert!(self.last.is_some(), "{command:?} has no last event");
         twin.resting += self.rested;
-        let size = twin.bands.iter().map(|band| u64::from(band.ticks)).sum::<u64>() + u64::from(twin.limits.slots);
-        let found = if size <= SMALL {
-            consistency::check(twin)
-        } else {
-            [command.slot, command.slot2, self.maker]
-                .into_iter()
-                .try_for_each(|slot| consistency::check_around(twin, slot))
-                .and_then(|()| consistency::check_bests(twin, usize::from(command.instrument)))
-        };
+        let around = [command.slot, command.slot2, self.maker]
+            .into_iter()
+            .try_for_each(|slot| consistency::check_around(twin, slot))
+            .and_then(|()| consistency::check_bests(twin, usize::from(command.instrument)));
+        twin.unseen += 1;
+        let size = twin.book.cells.len() as u64;
+        let found = if twin.unseen < size { around } else { around.and_then(|()| consistency::check(twin)) };
+        twin.unseen %= size;
         if let Err(broken) = found {
             panic!("after {command:?}: {broken}");
         }
