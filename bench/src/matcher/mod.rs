@@ -19,6 +19,8 @@ mod crates;
 mod engine;
 mod floor;
 mod measure;
+#[cfg(test)]
+mod tests;
 mod workload;
 mod yardstick;
 

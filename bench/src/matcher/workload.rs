@@ -120,7 +120,11 @@ impl Workload {
         Self::of_orders(&name, BufReader::with_capacity(1 << 16, file), tick_size, most)
     }
 
-    fn of_orders(name: &str, mut orders: impl BufRead + Seek, tick_size: i64, most: Option<u64>) -> Result<Self> {
+    /// Orders as they stand in a file; `name` is how errors name it.
+    ///
+    /// # Errors
+    /// As [`Workload::of_file`].
+    pub fn of_orders(name: &str, mut orders: impl BufRead + Seek, tick_size: i64, most: Option<u64>) -> Result<Self> {
         let most = most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
         let mut survey = Survey::new(tick_size).with_context(|| name.to_owned())?;
         for line in OrdersReader::new(name, &mut orders)?.take(most) {
