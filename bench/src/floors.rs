@@ -47,8 +47,8 @@ pub struct FloorsArgs {
 /// Runs the bench.
 pub fn run(args: &FloorsArgs) -> Result<Results> {
     let mut results = Results::new();
-    results.config.insert("wait", args.wait.to_string());
-    results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
+    results.config.insert("wait".into(), args.wait.to_string());
+    results.config.insert("rounds x samples".into(), format!("{} x {}", args.rounds, args.samples));
     let mut echo = Echo::start(args.wait)?;
     let mut floors: [(&str, Rounds); 3] =
         [("echo", Vec::new()), ("write+fdatasync 4 KiB", Vec::new()), ("cache-line hop", Vec::new())];

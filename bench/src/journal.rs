@@ -35,8 +35,8 @@ pub fn run(args: &JournalArgs) -> Result<Results> {
     let recovered = recover(&mut storage, &Expect { shard: Some(0), abi_hash: Some(abi_hash()) }, &mut |_| Ok(()))?;
     let mut journal = Journal::start(storage, JournalConfig::new(0, abi_hash()), &recovered)?;
     let mut results = Results::new();
-    results.config.insert("O_DIRECT", direct.to_string());
-    results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
+    results.config.insert("O_DIRECT".into(), direct.to_string());
+    results.config.insert("rounds x samples".into(), format!("{} x {}", args.rounds, args.samples));
 
     let (mut floors, mut rounds): (Rounds, Rounds) = (Vec::new(), Vec::new());
     let mut bytes = Vec::with_capacity(256);

@@ -13,7 +13,10 @@ mod wire;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use report::Results;
 
 /// The latency laboratory: every figure beside its floor of the same run
 #[derive(Debug, Parser)]
@@ -28,6 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Every bench, one after another, each as it comes by default
+    All,
     Floors(floors::FloorsArgs),
     Flow(flow::FlowArgs),
     Journal(journal::JournalArgs),
@@ -35,26 +40,69 @@ enum Command {
     Wire(wire::WireArgs),
 }
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match &cli.command {
-        Command::Floors(args) => floors::run(args),
-        Command::Flow(args) => return told(flow::run(args).map(|()| true)),
-        Command::Journal(args) => journal::run(args),
-        Command::Matcher(args) => matcher::run(args),
-        Command::Wire(args) => wire::run(args),
-    };
-    told(result.and_then(|results| results.tell(cli.json.as_deref()).map(|()| results.differences.is_empty())))
+/// What `all` runs.
+const ALL: [&str; 4] = ["floors", "journal", "wire", "matcher"];
+
+impl Command {
+    /// Runs a bench; none for a command that measures nothing.
+    fn measure(&self) -> Result<Option<Results>> {
+        match self {
+            Self::All => all().map(Some),
+            Self::Floors(args) => floors::run(args).map(Some),
+            Self::Flow(args) => flow::run(args).map(|()| None),
+            Self::Journal(args) => journal::run(args).map(Some),
+            Self::Matcher(args) => matcher::run(args).map(Some),
+            Self::Wire(args) => wire::run(args).map(Some),
+        }
+    }
 }
 
-/// The exit code: 0 done and right, 1 a difference was found, 2 bad use or bad input.
-fn told(result: anyhow::Result<bool>) -> ExitCode {
-    match result {
+/// Every bench, with its defaults; its configuration goes under its name.
+fn all() -> Result<Results> {
+    let mut together = Results::new();
+    for name in ALL {
+        eprintln!("== {name}");
+        let cli = Cli::try_parse_from(["wirebook-bench", name])?;
+        let Some(found) = cli.command.measure()? else { continue };
+        together.config.extend(found.config.into_iter().map(|(key, value)| (format!("{name}: {key}"), value)));
+        together.results.extend(found.results);
+        together.differences.extend(found.differences);
+    }
+    Ok(together)
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let told = cli.command.measure().and_then(|results| {
+        let Some(results) = results else { return Ok(true) };
+        results.tell(cli.json.as_deref())?;
+        Ok(results.differences.is_empty())
+    });
+    match told {
         Ok(true) => ExitCode::SUCCESS,
+        // A difference was found.
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound_and_all_runs_every_bench() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let runs = ALL.contains(&command.get_name());
+            assert!(runs || ["all", "flow"].contains(&command.get_name()), "{} is not in all", command.get_name());
+        }
+        for name in ALL {
+            Cli::try_parse_from(["wirebook-bench", name]).unwrap();
         }
     }
 }

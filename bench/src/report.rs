@@ -100,7 +100,7 @@ pub struct Results {
     /// Processor, cores, kernel.
     pub machine: BTreeMap<&'static str, String>,
     /// Effective configuration.
-    pub config: BTreeMap<&'static str, String>,
+    pub config: BTreeMap<String, String>,
     /// The figures.
     pub results: Vec<Figure>,
     /// What a comparison was to find, and found: what must be equal, and is not.
@@ -181,7 +181,8 @@ impl Results {
                 .with_context(|| format!("writing {}", path.display()))?,
             None => {}
         }
-        for (name, value) in self.machine.iter().chain(&self.config) {
+        let machine = self.machine.iter().map(|(name, value)| (*name, value));
+        for (name, value) in machine.chain(self.config.iter().map(|(name, value)| (name.as_str(), value))) {
             println!("{name:<18} {value}");
         }
         let latencies: Vec<&Case> = self.results.iter().filter_map(Figure::latency).collect();

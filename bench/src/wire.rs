@@ -35,9 +35,9 @@ pub struct WireArgs {
 /// Runs the bench.
 pub fn run(args: &WireArgs) -> Result<Results> {
     let mut results = Results::new();
-    results.config.insert("transport", "loopback TCP, polled".into());
-    results.config.insert("wait", args.wait.to_string());
-    results.config.insert("rounds x samples", format!("{} x {}", args.rounds, args.samples));
+    results.config.insert("transport".into(), "loopback TCP, polled".into());
+    results.config.insert("wait".into(), args.wait.to_string());
+    results.config.insert("rounds x samples".into(), format!("{} x {}", args.rounds, args.samples));
 
     let mut echo = Echo::start(args.wait)?;
     let matched = Session::open(Ack::Matched, args.wait)?;

@@ -105,19 +105,19 @@ pub fn run(args: &MatcherArgs) -> Result<Results> {
     let locked = lock_memory();
     let tsc = Tsc::calibrate();
     let config = &mut results.config;
-    config.insert("rounds", args.rounds.to_string());
-    config.insert("memory", if locked { "locked" } else { "NOT LOCKED: page faults are in the figures" }.into());
-    config.insert("counter", if tsc.is_invariant() { "invariant TSC" } else { "system clock" }.into());
-    config.insert("event ring", format!("{} events of 32 bytes", engine::RING_EVENTS));
+    config.insert("rounds".into(), args.rounds.to_string());
+    config.insert("memory".into(), if locked { "locked" } else { "NOT LOCKED: page faults are in the figures" }.into());
+    config.insert("counter".into(), if tsc.is_invariant() { "invariant TSC" } else { "system clock" }.into());
+    config.insert("event ring".into(), format!("{} events of 32 bytes", engine::RING_EVENTS));
     if args.orders.is_none() {
-        config.insert("seed", args.seed.to_string());
+        config.insert("seed".into(), args.seed.to_string());
     }
     if let Some(path) = &args.orders {
         eprintln!("reading {}", path.display());
         let work = Workload::of_file(path, args.tick_size, args.messages)?;
-        results.config.insert("orders", path.display().to_string());
-        results.config.insert("tick size", args.tick_size.to_string());
-        results.config.insert("lines refused", work.refused.to_string());
+        results.config.insert("orders".into(), path.display().to_string());
+        results.config.insert("tick size".into(), args.tick_size.to_string());
+        results.config.insert("lines refused".into(), work.refused.to_string());
         race(&work, args, &tsc, &mut results)?;
         return Ok(results);
     }
@@ -160,7 +160,7 @@ fn contenders(work: &Workload, args: &MatcherArgs, results: &mut Results) -> Vec
     match crates::LobsterBook::can(work) {
         Ok(()) => all.insert(4, slow("lobster", Box::new(Runs::<crates::LobsterBook>::new()))),
         Err(why) => {
-            results.config.insert("lobster", format!("not run on {}: {why}", work.name));
+            results.config.insert("lobster".into(), format!("not run on {}: {why}", work.name));
         }
     }
     all.insert(all.len() - 1, slow("orderbook-rs", Box::new(Runs::<crates::OrderBookRs>::new())));

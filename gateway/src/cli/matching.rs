@@ -321,4 +321,47 @@ mod tests {
         assert!(text.contains("cargo feature `rtl`"), "{text}");
         assert!(!dir.path().join("fills.csv").exists());
     }
+
+    /// Matches a file, and gives the fills without their header, or what the failure says.
+    fn fills_of(orders: &str, tick_size: i64) -> Result<String, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let args = MatchArgs { tick_size, ..args(dir.path(), MatcherChoice::Software) };
+        fs::write(&args.orders, orders).unwrap();
+        run(&args).map_err(|failure| failure.to_string())?;
+        let fills = fs::read_to_string(&args.fills).unwrap();
+        Ok(fills.split_once('\n').unwrap().1.to_owned())
+    }
+
+    #[test]
+    fn odd_files_are_matched_or_told() {
+        let unix = "op,id,side,price,qty\nA,1,-1,100,5\nX,2,1,100,7\n";
+        let fills = Ok("2,1,100,5,-1\n".to_owned());
+        assert_eq!(fills_of(unix, 1), fills);
+        assert_eq!(fills_of(&unix.replace('\n', "\r\n"), 1), fills, "lines end in either way");
+        assert_eq!(fills_of(unix.trim_end(), 1), fills, "the last line needs no end");
+        assert_eq!(fills_of(&unix.replace("\nX", "\n\n\nX"), 1), fills, "empty lines are skipped");
+
+        let ids = "op,id,side,price,qty\nA,18446744073709551615,1,-500,2147483647\nX,0,-1,-500,1\nA,0,-1,-400,1\n";
+        assert_eq!(fills_of(ids, 100), Ok("0,18446744073709551615,-500,1,1\n".to_owned()));
+        let ends = "op,id,side,price,qty\nA,1,1,9223372036854775800,1\nX,2,-1,9223372036854775790,1\n";
+        assert_eq!(fills_of(ends, 10), Ok("2,1,9223372036854775800,1,1\n".to_owned()));
+        let lowest = "op,id,side,price,qty\nA,1,1,-9223372036854775808,1\nX,2,-1,-9223372036854775808,1\n";
+        assert_eq!(fills_of(lowest, 1), Ok("2,1,-9223372036854775808,1,1\n".to_owned()));
+
+        let wide = "op,id,side,price,qty\nA,1,1,-9223372036854775808,1\nA,2,-1,9223372036854775807,1\n";
+        assert!(fills_of(wide, 1).unwrap_err().contains("--tick-size"));
+        assert_eq!(fills_of("op,id,side,price,qty\n", 1), Ok(String::new()), "no orders, no fills");
+        for (orders, parts) in [
+            ("", ["the end of the file", "op,id,side,price,qty"]),
+            ("op;id;side;price;qty\n", ["line 1", "op;id;side;price;qty"]),
+            ("op,id,side,price,qty\nA,18446744073709551616,1,1,1\n", ["line 2", "18446744073709551616"]),
+            ("op,id,side,price,qty\nA,1,1,9223372036854775808,1\n", ["line 2", "9223372036854775808"]),
+            ("op,id,side,price,qty\nA,1,1,1,1\nA,1,1,1,2147483648\n", ["line 3", "2147483648"]),
+            ("op,id,side,price,qty\nA,1,1,1 ,1\n", ["line 2", "field `price`"]),
+            ("op,id,side,price,qty\nA,1,1,1,1,\n", ["line 2", "5 fields"]),
+        ] {
+            let told = fills_of(orders, 1).unwrap_err();
+            assert!(parts.iter().all(|part| told.contains(part)), "{orders:?}: {told}");
+        }
+    }
 }
