@@ -4,6 +4,7 @@ mod audit;
 mod compare;
 mod differential;
 mod exhaustive;
+mod kinds;
 mod lint;
 mod offline;
 mod outcomes;
