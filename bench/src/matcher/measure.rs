@@ -3,6 +3,8 @@
 //! Every run gets a new engine, whose opening is executed before the clock starts. Runs of all engines are interleaved, round by
 //! round, and begin with another engine in each. Memory is locked, where the system lets us, so that no run pays for pages.
 
+use std::time::{Duration, Instant};
+
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::time::{ClockId, clock_gettime};
 use wirebook_bypass::cpu::Tsc;
@@ -47,12 +49,19 @@ impl Quantiles {
     }
 }
 
-/// A run whose time is taken.
-#[derive(Clone, Copy, Debug)]
+/// A short workload is run again, each time by a new engine, until so many commands are timed together...
+const ENOUGH_COMMANDS: u64 = 500_000;
+/// ... or so much time has gone by, making new engines included.
+const ENOUGH_TIME: Duration = Duration::from_millis(300);
+
+/// Runs whose time is taken.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Timed {
-    /// CPU nanoseconds of all its commands together.
+    /// CPU nanoseconds of all their commands together.
     pub cpu_ns: u64,
-    /// Events that it wrote.
+    /// How many commands that were.
+    pub commands: u64,
+    /// Events that they wrote.
     pub events: u64,
 }
 
@@ -79,11 +88,17 @@ impl<E> Runs<E> {
 impl<E: Engine> Runner for Runs<E> {
     fn timed(&self, work: &Workload, measured: usize) -> Timed {
         let (opening, commands) = work.commands(E::NAMES, measured);
-        let (mut engine, mut ring) = opened::<E>(work, opening);
-        let before = (cpu_ns(), ring.written());
-        engine.execute_all(commands, |event| ring.push(event));
-        let cpu_ns = cpu_ns() - before.0;
-        Timed { cpu_ns, events: (std::hint::black_box(&ring).written() - before.1) as u64 }
+        let begun = Instant::now();
+        let mut timed = Timed::default();
+        while timed.commands == 0 || timed.commands < ENOUGH_COMMANDS && begun.elapsed() < ENOUGH_TIME {
+            let (mut engine, mut ring) = opened::<E>(work, opening);
+            let before = (cpu_ns(), ring.written());
+            engine.execute_all(commands, |event| ring.push(event));
+            timed.cpu_ns += cpu_ns() - before.0;
+            timed.commands += commands.len() as u64;
+            timed.events += (std::hint::black_box(&ring).written() - before.1) as u64;
+        }
+        timed
     }
 
     fn single(&self, work: &Workload, measured: usize, tsc: &Tsc, samples: &mut Vec<u32>) -> Quantiles {

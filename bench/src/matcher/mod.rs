@@ -184,8 +184,8 @@ fn race(work: &Workload, args: &MatcherArgs, tsc: &Tsc, results: &mut Results) -
                 continue;
             }
             let timed = engine.runner.timed(work, engine.commands);
-            engine.cpu.push(timed.cpu_ns as f64 / engine.commands as f64);
-            ensure!(timed.events >= engine.commands as u64, "{}: a command was not answered", engine.name);
+            engine.cpu.push(timed.cpu_ns as f64 / timed.commands as f64);
+            ensure!(timed.events >= timed.commands, "{}: a command was not answered", engine.name);
             if round < SINGLE_ROUNDS {
                 engine.single.push(engine.runner.single(work, engine.commands, tsc, &mut samples));
             }

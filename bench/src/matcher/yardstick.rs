@@ -87,12 +87,38 @@ struct Order {
 struct BookSide {
     levels: Vec<Level>,
     bitmap: Bitmap,
+    side: Side,
+    /// The highest bid, or the lowest ask.
+    best: Option<u32>,
 }
 
 impl BookSide {
-    fn new(ticks: u32) -> Self {
+    fn new(side: Side, ticks: u32) -> Self {
         let empty = Level { head: NIL, tail: NIL, count: 0, qty: 0 };
-        Self { levels: vec![empty; ticks as usize], bitmap: Bitmap::new(ticks as usize) }
+        Self { levels: vec![empty; ticks as usize], bitmap: Bitmap::new(ticks as usize), side, best: None }
+    }
+
+    /// A level has its first order.
+    #[inline]
+    fn opened(&mut self, tick: u32) {
+        self.bitmap.set(tick);
+        let better = match (self.side, self.best) {
+            (_, None) => true,
+            (Side::Buy, Some(best)) => tick > best,
+            (Side::Sell, Some(best)) => tick < best,
+        };
+        if better {
+            self.best = Some(tick);
+        }
+    }
+
+    /// A level has lost its last order.
+    #[inline]
+    fn closed(&mut self, tick: u32) {
+        self.bitmap.clear(tick);
+        if self.best == Some(tick) {
+            self.best = if self.side == Side::Buy { self.bitmap.highest() } else { self.bitmap.lowest() };
+        }
     }
 }
 
@@ -113,7 +139,7 @@ impl Engine for Yardstick {
     fn new(work: &Workload) -> Self {
         let ticks = work.limits.ticks[0];
         Self {
-            sides: [BookSide::new(ticks), BookSide::new(ticks)],
+            sides: Side::ALL.map(|side| BookSide::new(side, ticks)),
             orders: Vec::with_capacity(work.limits.slots as usize),
             free: Vec::new(),
             by_id: vec![NIL; work.numbers()],
@@ -253,11 +279,9 @@ impl Yardstick {
     /// The best price of the other side, when the order's limit reaches it.
     #[inline]
     fn best_for(&self, order: &Order) -> Option<u32> {
-        let makers = &self.sides[order.side.opposite() as usize].bitmap;
-        match order.side {
-            Side::Buy => makers.lowest().filter(|tick| *tick <= order.tick),
-            Side::Sell => makers.highest().filter(|tick| *tick >= order.tick),
-        }
+        let best = self.sides[order.side.opposite() as usize].best?;
+        let reaches = if order.side == Side::Buy { best <= order.tick } else { best >= order.tick };
+        reaches.then_some(best)
     }
 
     fn crosses(&self, order: &Order) -> bool {
@@ -326,7 +350,7 @@ impl Yardstick {
         level.qty += u64::from(order.leaves);
         if tail == NIL {
             level.head = index;
-            side.bitmap.set(order.tick);
+            side.opened(order.tick);
         } else {
             self.orders[tail as usize].next = index;
         }
@@ -353,7 +377,7 @@ impl Yardstick {
             self.orders[next as usize].prev = prev;
         }
         if level.count == 0 {
-            side.bitmap.clear(tick);
+            side.closed(tick);
         }
         self.by_id[id as usize] = NIL;
         self.free.push(index);
