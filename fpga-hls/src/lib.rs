@@ -7,6 +7,7 @@
 //! - [`device`]: a matcher behind PCI Express, and models of it.
 //! - [`shadow`]: a device followed, and replaced by the twin when it fails.
 //! - [`flow`]: order files, the offline matcher, seeded generators.
+//! - `rtl` (cargo feature): the Verilated kernel.
 //! - [`exhaustive`]: every state of a tiny book, and every command in it.
 
 pub mod abi;
@@ -17,6 +18,8 @@ pub mod flow;
 mod matcher;
 mod queued;
 mod reference;
+#[cfg(feature = "rtl")]
+pub mod rtl;
 pub mod shadow;
 mod software;
 

@@ -32,6 +32,7 @@
 mod beat;
 mod codes;
 mod command;
+pub mod contract;
 mod event;
 mod limits;
 

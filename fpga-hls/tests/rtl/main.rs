@@ -1,0 +1,5 @@
+//! The Verilated kernel against the twins. Needs the feature `rtl-planted`: the kernel, and a model with a bug.
+
+mod cosim;
+mod states;
+mod streams;
