@@ -67,10 +67,10 @@ module kernel_core
 
   // Beats in, decoded against the limits of the instrument that they name.
   logic         in_valid, in_empty, ready;
-  logic [255:0] in_beat;
+  logic [255:0] in_beat, in_ahead;
   kernel_in u_in (
       .clk, .rst, .open, .s_axis_tvalid, .s_axis_tready, .s_axis_tdata,
-      .valid(in_valid), .beat(in_beat), .take(ready), .empty(in_empty)
+      .valid(in_valid), .beat(in_beat), .ahead(in_ahead), .take(ready), .empty(in_empty)
   );
   lim_t        lim;
   cmd_t        cmd;
@@ -122,8 +122,9 @@ module kernel_core
   wire          live_we = clear | wr.live_en;
   wire [SA-1:0] live_at = clear ? SA'(at) : SA'(wr.live_slot);
   wire          live_to = ~clear & wr.live;
-  kernel_ram #(.WIDTH(1), .DEPTH(1 << SA)) u_live (
-      .clk, .we(live_we), .waddr(live_at), .wdata(live_to), .raddr(SA'(o.ra.live)), .rdata(rd.live)
+  kernel_live #(.DEPTH(1 << SA)) u_live (
+      .clk, .we(live_we), .waddr(live_at), .wdata(live_to), .ahead(SA'(in_ahead[abi_pkg::COMMAND_SLOT_AT +: SW])),
+      .take(ready), .live(rd.live)
   );
   kernel_ram #(.WIDTH(1), .DEPTH(1 << SA)) u_live2 (
       .clk, .we(live_we), .waddr(live_at), .wdata(live_to), .raddr(SA'(o.ra.live2)), .rdata(rd.live2)

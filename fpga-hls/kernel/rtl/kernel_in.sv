@@ -11,6 +11,7 @@ module kernel_in (
     input  wire logic [255:0] s_axis_tdata,
     output      logic         valid,
     output      logic [255:0] beat,
+    output wire logic [255:0] ahead,           // what `beat` is in the next cycle
     input  wire logic         take,            // only when valid
     output wire logic         empty
 );
@@ -19,12 +20,11 @@ module kernel_in (
   wire          comes = s_axis_tvalid & s_axis_tready;
   wire          moves = take | ~valid;         // what comes, or what is spare, becomes the beat
 
+  assign ahead = ~moves ? beat : spare_valid ? spare : s_axis_tdata;
   assign empty = ~valid & ~spare_valid;
   always_ff @(posedge clk) begin
-    if (moves) begin
-      beat  <= spare_valid ? spare : s_axis_tdata;
-      valid <= spare_valid | comes;
-    end
+    beat <= ahead;
+    if (moves) valid <= spare_valid | comes;
     if (comes) spare <= s_axis_tdata;
     spare_valid   <= moves ? 1'b0 : spare_valid | comes;
     s_axis_tready <= open & (moves | ~(spare_valid | comes));

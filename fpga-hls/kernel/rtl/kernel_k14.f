@@ -4,6 +4,7 @@ gen/k14s14/wb_decode.sv
 gen/k14s14/wb_step.sv
 gen/k14s14/wb_encode.sv
 rtl/kernel_ram.sv
+rtl/kernel_live.sv
 rtl/kernel_in.sv
 rtl/kernel_out.sv
 rtl/kernel_core.sv
