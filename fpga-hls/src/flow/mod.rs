@@ -6,7 +6,6 @@
 pub mod audit;
 pub mod band;
 pub mod beats;
-pub mod calm;
 pub mod coverage;
 mod csv;
 pub mod digest;
@@ -23,7 +22,6 @@ pub mod vectors;
 pub use audit::{Audit, Violation};
 pub use band::{Band, BandError, Survey};
 pub use beats::{Beats, Mix};
-pub use calm::Calm;
 pub use coverage::{Coverage, outcome};
 pub use csv::{CsvError, FieldError};
 pub use digest::{Digesting, FillsDigest};
