@@ -54,7 +54,7 @@ fn a_device_matches_and_may_die_under_load() -> Result<()> {
 
 #[test]
 fn only_a_device_can_be_made_to_fail_and_offline_needs_none() -> Result<()> {
-    let refused = run(&["demo".as_ref(), "--fail-after".as_ref(), "5".as_ref()])?.exits(2)?;
+    let refused = run(&["demo", "--fail-after", "5"])?.exits(2)?;
     ensure!(refused.stderr.contains("--fail-after"), "{}", refused.stderr);
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), "op,id,side,price,qty\n")?;
