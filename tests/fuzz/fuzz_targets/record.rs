@@ -20,8 +20,8 @@ use wirebook_settlement::record::{
 const SLOTS: u8 = 16;
 const BAND: u8 = 16;
 /// When the planted panic strikes.
-const PLANTED_FILLS: u64 = 4;
-const PLANTED_LIVE: u32 = 2;
+const PLANTED_FILLS: u64 = 2;
+const PLANTED_LIVE: u32 = 1;
 /// Steps of a plan that are taken: a root costs a pass over the books.
 const STEPS: usize = 200;
 
