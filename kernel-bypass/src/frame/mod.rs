@@ -12,7 +12,9 @@
 //!
 //! **Limits.** Frames without VLAN tags, as long as [`max_frame`](FramePort::max_frame) says. A port may lose frames, as Ethernet does.
 
+pub mod veth;
 pub mod wire;
+pub mod xdp;
 
 use std::io;
 use std::net::Ipv4Addr;

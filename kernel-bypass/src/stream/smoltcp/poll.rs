@@ -228,6 +228,7 @@ impl Stack {
             }
             if let State::Over(reason) = conn.state {
                 conn.state = State::Told;
+                self.known -= 1;
                 self.told.push(slot);
                 events.push(Event::Closed { conn: id, reason });
             }

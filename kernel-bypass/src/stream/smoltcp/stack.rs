@@ -56,7 +56,7 @@ pub(super) struct Stack {
     /// Empty lists to swap with those that are walked.
     pub spare: Vec<u32>,
     spare_dirty: Vec<u32>,
-    /// Connections that the application knows.
+    /// Connections that the application knows, and has not been told to be over: their numbers are free by the next poll.
     pub known: usize,
     /// Connections that are being accepted.
     accepting: usize,
@@ -235,11 +235,6 @@ impl Stack {
     fn detach(&mut self, slot: u32) {
         let conn = &mut self.conns[slot as usize];
         debug_assert!(conn.is_live());
-        if conn.is_known() {
-            self.known -= 1;
-        } else {
-            self.accepting -= 1;
-        }
         // Sends nothing more, not even a reset: that was sent before, if at all.
         conn.socket_mut().abort();
         conn.deadline = None;
@@ -250,6 +245,7 @@ impl Stack {
     /// Ends a connection that the application has never known.
     pub fn forget(&mut self, slot: u32) {
         debug_assert_eq!(self.conns[slot as usize].state, State::Accepting);
+        self.accepting -= 1;
         self.detach(slot);
         self.bury(slot);
     }
@@ -271,8 +267,9 @@ impl Stack {
         self.stats.accepted += 1;
     }
 
-    /// Ends it; the next poll tells why.
+    /// Ends one that the application knows; the next poll tells why.
     pub fn finish(&mut self, slot: u32, reason: CloseReason) {
+        debug_assert!(self.conns[slot as usize].is_known());
         self.detach(slot);
         let conn = &mut self.conns[slot as usize];
         conn.state = State::Over(reason);

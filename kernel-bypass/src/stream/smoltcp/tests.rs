@@ -64,6 +64,36 @@ fn values_out_of_range_are_named() {
     refuse(|config| config.handshake = Duration::ZERO, "handshake");
 }
 
+/// The same over AF_XDP, on two interfaces in a namespace of their own that are each other's wire. As root.
+mod on_interfaces {
+    use super::*;
+    use crate::frame::veth::{self, End, Namespace};
+    use crate::frame::xdp::{Filter, XdpConfig, XdpPort};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Ports that this thread has made: every second one needs a new wire.
+        static MADE: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn port(size: Size) -> SmoltcpPort<XdpPort> {
+        let made = MADE.replace(MADE.get() + 1);
+        if made % 2 == 0 {
+            Namespace::new().unwrap().enter().unwrap();
+            let end = |name| End { name, address: None };
+            veth::pair([end("server"), end("client")], 1).unwrap();
+        }
+        let (interface, address) = match made % 2 {
+            0 => ("server", Ipv4Addr::LOCALHOST),
+            _ => ("client", Ipv4Addr::new(127, 0, 0, 2)),
+        };
+        let frames = XdpConfig { interface: interface.into(), filter: Filter::tcp(address), ..XdpConfig::default() };
+        SmoltcpPort::new(XdpPort::new(&frames).unwrap(), &SmoltcpConfig { address, ..config(size) }).unwrap()
+    }
+
+    conformance!(port);
+}
+
 /// Each planted fault is seen by the test that is there for it, over this port too.
 mod planted {
     use super::*;
