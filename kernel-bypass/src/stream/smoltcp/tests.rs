@@ -78,7 +78,7 @@ mod on_interfaces {
 
     fn port(size: Size) -> SmoltcpPort<XdpPort> {
         let made = MADE.replace(MADE.get() + 1);
-        if made % 2 == 0 {
+        if made.is_multiple_of(2) {
             Namespace::new().unwrap().enter().unwrap();
             let end = |name| End { name, address: None };
             veth::pair([end("server"), end("client")], 1).unwrap();
