@@ -41,6 +41,10 @@ pub const MAX_QUEUES: u32 = 256;
 const FLAG_GENERIC: u32 = 1 << 1;
 const FLAG_NATIVE: u32 = 1 << 2;
 
+/// How often, and how long apart, a queue that is taken is asked for again: 0.4 s in all.
+const BUSY_RETRIES: u32 = 80;
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
 /// Where the program is attached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Attach {
@@ -253,7 +257,7 @@ impl XdpPort {
         for &queue in &queues {
             let action = || format!("open queue {queue} of `{name}`");
             let (receiving, sending) =
-                queue::open(interface.index, queue, config.frames, config.zero_copy, config.busy_poll_us)
+                patiently(|| queue::open(interface.index, queue, config.frames, config.zero_copy, config.busy_poll_us))
                     .map_err(refused(action()))?;
             zero_copy &= receiving.is_zero_copy().map_err(refused(action()))?;
             bpf::set_map(map, queue, receiving.fd()).map_err(refused(action()))?;
@@ -345,6 +349,17 @@ impl FramePort for XdpPort {
         }
         stats
     }
+}
+
+/// The kernel lets go of a closed socket's queue a little after the close: who had it may just have ended.
+fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..BUSY_RETRIES {
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(BUSY_PAUSE),
+            result => return result,
+        }
+    }
+    open()
 }
 
 /// The action becomes a string only if there is an error to tell.
