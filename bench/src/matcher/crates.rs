@@ -19,50 +19,29 @@ use orderbook_rs::{Id, OrderBook, Side as BookSide, TimeInForce as BookTimeInFor
 use pricelevel::{OrderUpdate, Quantity};
 use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, Side, TimeInForce, event_flags};
 
-use super::engine::{Engine, Names};
+use super::engine::{Answer, Engine, Names};
 use super::workload::Workload;
 
 /// Room that `lobster` is given for a queue at one price at first.
 const LOBSTER_QUEUE: usize = 10;
 
-/// Numbers the events of one command.
-struct Answer<F> {
-    seq: u64,
-    index: u32,
-    sink: F,
+/// A fill at one of their prices, which begin at 1.
+fn tell_fill(
+    answer: &mut Answer<impl FnMut(Event)>,
+    taker: u32,
+    maker: u32,
+    price: u64,
+    qty: u64,
+    freed: u8,
+    last: bool,
+) {
+    answer.tell(EventKind::Fill, taker, maker, (price - 1) as u32, qty as u32, Reason::None, freed, last);
 }
 
-impl<F: FnMut(Event)> Answer<F> {
-    const fn new(command: &Command, sink: F) -> Self {
-        Self { seq: command.seq, index: 0, sink }
-    }
-
-    fn fill(&mut self, taker: u32, maker: u32, price: u64, qty: u64, freed: u8, last: bool) {
-        let (tick, qty) = ((price - 1) as u32, qty as u32);
-        self.tell(EventKind::Fill, taker, maker, tick, qty, Reason::None, freed, last);
-    }
-
-    /// How a command ends when nothing traded last.
-    fn end(&mut self, kind: EventKind, command: &Command, qty: u32, reason: Reason) {
-        let freed = if kind == EventKind::Cancelled { event_flags::TAKER_FREE } else { 0 };
-        self.tell(kind, command.slot, NO_SLOT, command.tick, qty, reason, freed, true);
-    }
-
-    fn tell(
-        &mut self,
-        kind: EventKind,
-        taker: u32,
-        maker: u32,
-        tick: u32,
-        qty: u32,
-        reason: Reason,
-        freed: u8,
-        last: bool,
-    ) {
-        let Self { seq, index, sink } = self;
-        sink(Event { seq: *seq, taker, maker, tick, qty, index: *index, kind, reason, freed, last });
-        *index += 1;
-    }
+/// How a command ends when nothing traded last.
+fn end(answer: &mut Answer<impl FnMut(Event)>, kind: EventKind, command: &Command, qty: u32, reason: Reason) {
+    let freed = if kind == EventKind::Cancelled { event_flags::TAKER_FREE } else { 0 };
+    answer.tell(kind, command.slot, NO_SLOT, command.tick, qty, reason, freed, true);
 }
 
 /// What becomes of an order's rest.
@@ -99,7 +78,7 @@ impl LobsterBook {
             Side::Sell => self.book.max_bid().is_some_and(|bid| bid >= price),
         };
         if command.post_only() && crosses {
-            return answer.end(EventKind::Cancelled, command, command.qty, Reason::PostOnly);
+            return end(answer, EventKind::Cancelled, command, command.qty, Reason::PostOnly);
         }
         let side = if side == Side::Buy { LobsterSide::Bid } else { LobsterSide::Ask };
         let order = LobsterOrder::Limit { id, side, qty: u64::from(command.qty), price };
@@ -114,14 +93,14 @@ impl LobsterBook {
             let last = done && at + 1 == fills.len();
             let maker_freed = if fill.total_fill { event_flags::MAKER_FREE } else { 0 };
             let freed = maker_freed | if last { event_flags::TAKER_FREE } else { 0 };
-            answer.fill(command.slot, fill.order_2 as u32, fill.price, fill.qty, freed, last);
+            tell_fill(answer, command.slot, fill.order_2 as u32, fill.price, fill.qty, freed, last);
         }
         if !done {
             let (kind, reason) = ends(time_in_force);
             if kind == EventKind::Cancelled {
                 self.book.execute(LobsterOrder::Cancel { id });
             }
-            answer.end(kind, command, command.qty - filled, reason);
+            end(answer, kind, command, command.qty - filled, reason);
         }
     }
 }
@@ -144,7 +123,7 @@ impl Engine for LobsterBook {
             }
             Some(Kind::Cancel) => {
                 self.book.execute(LobsterOrder::Cancel { id });
-                answer.end(EventKind::Cancelled, command, 0, Reason::User);
+                end(&mut answer, EventKind::Cancelled, command, 0, Reason::User);
             }
             Some(Kind::Replace) => {
                 self.book.execute(LobsterOrder::Cancel { id });
@@ -152,7 +131,7 @@ impl Engine for LobsterBook {
                 answer.tell(EventKind::Replaced, command.slot, command.slot, tick, qty, Reason::None, freed, false);
                 self.enter(command, self.sides[command.slot as usize], &mut answer);
             }
-            _ => answer.end(EventKind::Rejected, command, command.qty, Reason::BadKind),
+            _ => end(&mut answer, EventKind::Rejected, command, command.qty, Reason::BadKind),
         }
     }
 }
@@ -192,14 +171,14 @@ impl OrderBookRs {
             leaves -= qty as u32;
             let last = leaves == 0 && at == count;
             // Which maker is complete its fills do not tell.
-            answer.fill(command.slot, maker, price, qty, if last { event_flags::TAKER_FREE } else { 0 }, last);
+            tell_fill(answer, command.slot, maker, price, qty, if last { event_flags::TAKER_FREE } else { 0 }, last);
         }
         if leaves > 0 {
             match (done, command.post_only()) {
-                (Err(_), true) => answer.end(EventKind::Cancelled, command, leaves, Reason::PostOnly),
+                (Err(_), true) => end(answer, EventKind::Cancelled, command, leaves, Reason::PostOnly),
                 _ => {
                     let (kind, reason) = ends(time_in_force);
-                    answer.end(kind, command, leaves, reason);
+                    end(answer, kind, command, leaves, reason);
                 }
             }
         }
@@ -237,7 +216,7 @@ impl Engine for OrderBookRs {
             Some(Kind::Cancel) => {
                 let found = self.book.cancel_order(id).is_ok_and(|order| order.is_some());
                 let kind = if found { EventKind::Cancelled } else { EventKind::Rejected };
-                answer.end(kind, command, 0, Reason::User);
+                end(&mut answer, kind, command, 0, Reason::User);
             }
             Some(Kind::Reduce) => {
                 let leaves = self.book.get_order(id).map_or(0, |order| order.visible_quantity().as_u64());
@@ -246,10 +225,10 @@ impl Engine for OrderBookRs {
                 if left > 0
                     && self.book.update_order(OrderUpdate::UpdateQuantity { order_id: id, new_quantity }).is_ok()
                 {
-                    answer.end(EventKind::Reduced, command, command.qty, Reason::None);
+                    end(&mut answer, EventKind::Reduced, command, command.qty, Reason::None);
                 } else {
                     let _ = self.book.cancel_order(id);
-                    answer.end(EventKind::Cancelled, command, leaves as u32, Reason::User);
+                    end(&mut answer, EventKind::Cancelled, command, leaves as u32, Reason::User);
                 }
             }
             Some(Kind::Replace) => {
@@ -258,7 +237,7 @@ impl Engine for OrderBookRs {
                 answer.tell(EventKind::Replaced, command.slot, command.slot, tick, qty, Reason::None, freed, false);
                 self.enter(command, self.sides[command.slot as usize], &mut answer);
             }
-            _ => answer.end(EventKind::Rejected, command, command.qty, Reason::BadKind),
+            _ => end(&mut answer, EventKind::Rejected, command, command.qty, Reason::BadKind),
         }
     }
 }

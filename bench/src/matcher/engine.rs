@@ -4,7 +4,7 @@
 //! two ways, as the engine's own interface has it: by a host's slot, or by the number of the order (its id, made dense: what an
 //! engine that takes ids has to look up). Prices are ticks of the band, for everyone.
 
-use wirebook_matcher::abi::{Command, Event};
+use wirebook_matcher::abi::{Command, Event, EventKind, NO_SLOT, Reason, event_flags};
 use wirebook_matcher::{Software, Twin};
 
 use super::workload::Workload;
@@ -40,6 +40,50 @@ pub trait Engine: Sized {
     /// `commands[at]` comes next: what it and those behind it will touch may be fetched.
     #[inline]
     fn look_ahead(&self, _commands: &[Command], _at: usize) {}
+}
+
+/// Numbers the events of one command and hands them on.
+pub struct Answer<F> {
+    seq: u64,
+    index: u32,
+    sink: F,
+}
+
+impl<F: FnMut(Event)> Answer<F> {
+    /// To this command.
+    #[inline]
+    pub const fn new(command: &Command, sink: F) -> Self {
+        Self { seq: command.seq, index: 0, sink }
+    }
+
+    /// Any event.
+    #[inline]
+    pub fn tell(
+        &mut self,
+        kind: EventKind,
+        taker: u32,
+        maker: u32,
+        tick: u32,
+        qty: u32,
+        reason: Reason,
+        freed: u8,
+        last: bool,
+    ) {
+        let Self { seq, index, sink } = self;
+        sink(Event { seq: *seq, taker, maker, tick, qty, index: *index, kind, reason, freed, last });
+        *index += 1;
+    }
+
+    /// An order that lives no longer.
+    #[inline]
+    pub fn cancelled(&mut self, id: u32, tick: u32, qty: u32, reason: Reason) {
+        self.tell(EventKind::Cancelled, id, NO_SLOT, tick, qty, reason, event_flags::TAKER_FREE, true);
+    }
+
+    /// A command that does nothing.
+    pub fn rejected(&mut self, command: &Command, reason: Reason) {
+        self.tell(EventKind::Rejected, command.slot, NO_SLOT, command.tick, command.qty, reason, 0, true);
+    }
 }
 
 /// Events that the ring holds; it stays in the second-level cache, as a ring between two threads does.

@@ -1,12 +1,12 @@
 //! The yardstick: the book that a good programmer writes on a free afternoon, and does not tune.
 //!
 //! An array of price levels for each side, three levels of bitmap to find the best of them, orders in a slab that are linked
-//! into their level by 32-bit indexes, and an array from order id to slab index. Levels know their quantity and how many stand
-//! there. One instrument; orders do not know their owner's other orders.
+//! into their level by 32-bit indexes, and an array from order id to slab index. One instrument; orders do not know their owner's
+//! other orders.
 
 use wirebook_matcher::abi::{Command, Event, EventKind, Kind, NO_SLOT, Reason, Side, TimeInForce, event_flags};
 
-use super::engine::{Engine, Names};
+use super::engine::{Answer, Engine, Names};
 use super::workload::Workload;
 
 const NIL: u32 = u32::MAX;
@@ -67,17 +67,13 @@ impl Bitmap {
 struct Level {
     head: u32,
     tail: u32,
-    count: u32,
-    qty: u64,
 }
 
 #[derive(Clone, Copy)]
 struct Order {
     id: u32,
-    instrument: u16,
     owner: u16,
     side: Side,
-    time_in_force: TimeInForce,
     tick: u32,
     leaves: u32,
     prev: u32,
@@ -94,7 +90,7 @@ struct BookSide {
 
 impl BookSide {
     fn new(side: Side, ticks: u32) -> Self {
-        let empty = Level { head: NIL, tail: NIL, count: 0, qty: 0 };
+        let empty = Level { head: NIL, tail: NIL };
         Self { levels: vec![empty; ticks as usize], bitmap: Bitmap::new(ticks as usize), side, best: None }
     }
 
@@ -147,8 +143,9 @@ impl Engine for Yardstick {
         }
     }
 
-    fn execute(&mut self, command: &Command, mut sink: impl FnMut(Event)) {
-        let mut answer = Answer { seq: command.seq, index: 0, sink: &mut sink };
+    #[inline]
+    fn execute(&mut self, command: &Command, sink: impl FnMut(Event)) {
+        let mut answer = Answer::new(command, sink);
         match Kind::from_byte(command.kind) {
             Some(Kind::New) => self.new_order(command, &mut answer),
             Some(Kind::Cancel) => self.cancel(command, &mut answer),
@@ -157,38 +154,6 @@ impl Engine for Yardstick {
             Some(Kind::Nop) => answer.tell(EventKind::Done, 0, NO_SLOT, 0, 0, Reason::None, 0, true),
             None => answer.rejected(command, Reason::BadKind),
         }
-    }
-}
-
-struct Answer<'a, F> {
-    seq: u64,
-    index: u32,
-    sink: &'a mut F,
-}
-
-impl<F: FnMut(Event)> Answer<'_, F> {
-    #[inline]
-    fn tell(
-        &mut self,
-        kind: EventKind,
-        taker: u32,
-        maker: u32,
-        tick: u32,
-        qty: u32,
-        reason: Reason,
-        freed: u8,
-        last: bool,
-    ) {
-        (self.sink)(Event { seq: self.seq, taker, maker, tick, qty, index: self.index, kind, reason, freed, last });
-        self.index += 1;
-    }
-
-    fn cancelled(&mut self, id: u32, tick: u32, qty: u32, reason: Reason) {
-        self.tell(EventKind::Cancelled, id, NO_SLOT, tick, qty, reason, event_flags::TAKER_FREE, true);
-    }
-
-    fn rejected(&mut self, command: &Command, reason: Reason) {
-        self.tell(EventKind::Rejected, command.slot, NO_SLOT, command.tick, command.qty, reason, 0, true);
     }
 }
 
@@ -203,7 +168,7 @@ impl Yardstick {
             Some(index) if *index != NIL => return answer.rejected(command, Reason::SlotLive),
             Some(_) => {}
         }
-        if command.tick >= self.ticks {
+        if command.instrument != 0 || command.tick >= self.ticks {
             return answer.rejected(command, Reason::TickRange);
         }
         if command.qty == 0 {
@@ -211,10 +176,8 @@ impl Yardstick {
         }
         let order = Order {
             id: command.slot,
-            instrument: command.instrument,
             owner: command.owner,
             side: command.side(),
-            time_in_force,
             tick: command.tick,
             leaves: command.qty,
             prev: NIL,
@@ -226,7 +189,7 @@ impl Yardstick {
         if time_in_force == TimeInForce::Fok && !self.can_fill(&order) {
             return answer.cancelled(order.id, order.tick, order.leaves, Reason::FillOrKill);
         }
-        self.enter(order, answer);
+        self.enter(order, time_in_force, answer);
     }
 
     #[inline]
@@ -243,13 +206,12 @@ impl Yardstick {
         let Some(index) = self.live(command) else {
             return answer.rejected(command, Reason::NoOrder);
         };
-        let Order { id, side, tick, leaves, .. } = self.orders[index as usize];
+        let Order { id, tick, leaves, .. } = self.orders[index as usize];
         if command.qty >= leaves {
             self.remove(index);
             return answer.cancelled(id, tick, leaves, Reason::User);
         }
         self.orders[index as usize].leaves -= command.qty;
-        self.sides[side as usize].levels[tick as usize].qty -= u64::from(command.qty);
         answer.tell(EventKind::Reduced, id, NO_SLOT, tick, command.qty, Reason::None, 0, true);
     }
 
@@ -260,20 +222,19 @@ impl Yardstick {
         if command.tick >= self.ticks || command.qty == 0 {
             return answer.rejected(command, Reason::TickRange);
         }
-        let Order { id, instrument, owner, side, time_in_force, .. } = self.orders[index as usize];
+        let Order { id, owner, side, .. } = self.orders[index as usize];
         self.remove(index);
         let (tick, qty) = (command.tick, command.qty);
         answer.tell(EventKind::Replaced, id, id, tick, qty, Reason::None, event_flags::MAKER_FREE, false);
-        let order = Order { id, instrument, owner, side, time_in_force, tick, leaves: qty, prev: NIL, next: NIL };
-        self.enter(order, answer);
+        let order = Order { id, owner, side, tick, leaves: qty, prev: NIL, next: NIL };
+        self.enter(order, TimeInForce::Gtc, answer);
     }
 
     /// Slab index of the live order that a command names, if it is the same owner's.
     #[inline]
     fn live(&self, command: &Command) -> Option<u32> {
         let index = self.by_id.get(command.slot as usize).copied().filter(|index| *index != NIL)?;
-        let order = &self.orders[index as usize];
-        (order.instrument == command.instrument && order.owner == command.owner).then_some(index)
+        (self.orders[index as usize].owner == command.owner && command.instrument == 0).then_some(index)
     }
 
     /// The best price of the other side, when the order's limit reaches it.
@@ -297,14 +258,19 @@ impl Yardstick {
         };
         let mut found = 0;
         makers.iter().any(|level| {
-            found += level.qty;
+            let mut index = level.head;
+            while index != NIL && found < u64::from(order.leaves) {
+                let maker = &self.orders[index as usize];
+                found += u64::from(maker.leaves);
+                index = maker.next;
+            }
             found >= u64::from(order.leaves)
         })
     }
 
     /// Trades what can be traded; what is left rests or goes.
     #[inline]
-    fn enter(&mut self, mut order: Order, answer: &mut Answer<impl FnMut(Event)>) {
+    fn enter(&mut self, mut order: Order, time_in_force: TimeInForce, answer: &mut Answer<impl FnMut(Event)>) {
         while let Some(tick) = self.best_for(&order) {
             let index = self.sides[order.side.opposite() as usize].levels[tick as usize].head;
             let maker = &mut self.orders[index as usize];
@@ -312,7 +278,6 @@ impl Yardstick {
             order.leaves -= qty;
             maker.leaves -= qty;
             let (maker_id, maker_done) = (maker.id, maker.leaves == 0);
-            self.sides[order.side.opposite() as usize].levels[tick as usize].qty -= u64::from(qty);
             let mut freed = 0;
             if maker_done {
                 freed |= event_flags::MAKER_FREE;
@@ -327,7 +292,7 @@ impl Yardstick {
                 return;
             }
         }
-        if order.time_in_force == TimeInForce::Gtc {
+        if time_in_force == TimeInForce::Gtc {
             self.rest(order);
             answer.tell(EventKind::Rested, order.id, NO_SLOT, order.tick, order.leaves, Reason::None, 0, true);
         } else {
@@ -346,8 +311,6 @@ impl Yardstick {
         let level = &mut side.levels[order.tick as usize];
         let tail = level.tail;
         level.tail = index;
-        level.count += 1;
-        level.qty += u64::from(order.leaves);
         if tail == NIL {
             level.head = index;
             side.opened(order.tick);
@@ -361,11 +324,9 @@ impl Yardstick {
     /// Takes an order out of its level, and frees its place.
     #[inline]
     fn remove(&mut self, index: u32) {
-        let Order { id, side, tick, leaves, prev, next, .. } = self.orders[index as usize];
+        let Order { id, side, tick, prev, next, .. } = self.orders[index as usize];
         let side = &mut self.sides[side as usize];
         let level = &mut side.levels[tick as usize];
-        level.count -= 1;
-        level.qty -= u64::from(leaves);
         if prev == NIL {
             level.head = next;
         } else {
@@ -376,7 +337,7 @@ impl Yardstick {
         } else {
             self.orders[next as usize].prev = prev;
         }
-        if level.count == 0 {
+        if level.head == NIL {
             side.closed(tick);
         }
         self.by_id[id as usize] = NIL;

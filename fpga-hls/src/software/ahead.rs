@@ -17,6 +17,8 @@ use crate::abi::{Command, Kind};
 
 /// Commands of a block. While one runs, the near look is at the next, and the far look at the one after that.
 const BLOCK: usize = 16;
+/// Commands that run before the next glance, when the book is small.
+const WARM_BLOCK: usize = 8 * BLOCK;
 
 /// Commands from the one that runs to those whose own cache lines are asked for.
 const COMMANDS_AHEAD: usize = 8 * BLOCK;
@@ -28,31 +30,45 @@ const SAMPLE: usize = 4;
 /// The orders in so many slots, 590 KB, are in a near cache.
 const WARM_SLOTS: u32 = 1 << 15;
 
-/// Looks from `commands[at]`, which runs next, at those after it; from the first also at all between.
+/// As [`look`], for whoever calls at every command.
 #[inline(always)]
-pub(super) fn look(twin: &Software, commands: &[Command], at: usize) {
+pub(super) fn look_at_blocks(twin: &Software, commands: &[Command], at: usize) {
     if at.is_multiple_of(BLOCK) {
-        look_on(twin, commands, at);
+        look(twin, commands, at);
     }
 }
 
+#[inline(always)]
+fn block(commands: &[Command], from: usize) -> &[Command] {
+    let from = from.min(commands.len());
+    &commands[from..commands.len().min(from + BLOCK)]
+}
+
+/// Looks from `commands[at]`, which runs next, at those after it; from the first also at all between. After how many commands to look
+/// again. Most books are small: then a glance at the block that runs now, whose lines are here, is all that it costs; those of later ones
+/// would have to be waited for.
+#[inline(always)]
+pub(super) fn look(twin: &Software, commands: &[Command], at: usize) -> usize {
+    if !is_cold(block(commands, at)) {
+        return WARM_BLOCK;
+    }
+    fetch(twin, commands, at);
+    BLOCK
+}
+
 #[inline(never)]
-fn look_on(twin: &Software, commands: &[Command], at: usize) {
-    let block = |number: usize| {
-        let from = (at + number * BLOCK).min(commands.len());
-        &commands[from..commands.len().min(from + BLOCK)]
-    };
+fn fetch(twin: &Software, commands: &[Command], at: usize) {
     // The commands themselves: whoever reads in order is read ahead for by the processor, but this reads out of order.
     for pair in 0..BLOCK / COMMANDS_OF_LINE {
         ask(commands, at + COMMANDS_AHEAD + pair * COMMANDS_OF_LINE);
     }
     if at == 0 && commands.len() > 1 {
-        far(twin, block(0));
-        far(twin, block(1));
-        near(twin, block(0));
+        far(twin, block(commands, 0));
+        far(twin, block(commands, BLOCK));
+        near(twin, block(commands, 0));
     }
-    far(twin, block(2));
-    near(twin, block(1));
+    far(twin, block(commands, at + 2 * BLOCK));
+    near(twin, block(commands, at + BLOCK));
 }
 
 /// Whether a block may name orders that are in no near cache: a few of its commands tell.

@@ -127,6 +127,19 @@ impl Twin for Software {
         watch.end(self, command);
     }
 
+    /// Block by block: the loop over commands has nothing in it but their execution.
+    #[inline(always)]
+    fn execute_all(&mut self, commands: &[Command], mut sink: impl FnMut(Event)) {
+        let mut at = 0;
+        while at < commands.len() {
+            let end = commands.len().min(at + ahead::look(self, commands, at));
+            for command in &commands[at..end] {
+                self.execute(command, &mut sink);
+            }
+            at = end;
+        }
+    }
+
     #[inline]
     fn announce(&self, commands: &[Command]) {
         ahead::far(self, commands);
@@ -134,7 +147,7 @@ impl Twin for Software {
 
     #[inline(always)]
     fn look_ahead(&self, commands: &[Command], at: usize) {
-        ahead::look(self, commands, at);
+        ahead::look_at_blocks(self, commands, at);
     }
 
     fn limits(&self) -> &Limits {
