@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How long any answer may take before a test gives up. Not a measure of speed: machines are shared.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,6 +33,11 @@ impl Message {
     pub fn u64(&self, offset: usize) -> u64 {
         u64::from_be_bytes(self.bytes[offset..offset + 8].try_into().expect("eight bytes"))
     }
+}
+
+/// The kinds of messages, a letter each.
+pub fn kinds(messages: &[Message]) -> String {
+    messages.iter().map(|message| message.kind() as char).collect()
 }
 
 /// What the server said to a login.
@@ -163,6 +168,18 @@ impl Client {
             messages.push(self.message()?);
         }
         Ok(messages)
+    }
+
+    /// Enters `count` orders that rest, numbers from `first`, one packet each.
+    pub fn rest(&mut self, first: u32, count: u32) -> Result<Vec<Message>> {
+        let mut told = Vec::new();
+        for reference in first..first + count {
+            self.send(&[enter(reference, b'B', 10, "AAPL", 1_000_000, b'0')])?;
+            let message = self.message()?;
+            ensure!(message.kind() == b'A' && message.u32(9) == reference, "order {reference}: {message:?}");
+            told.push(message);
+        }
+        Ok(told)
     }
 
     /// Asks for the next usable reference, and returns everything up to the answer, with the answer's number.

@@ -7,7 +7,7 @@ mod client;
 mod operator;
 mod venue;
 
-pub use client::{Client, Login, Message, cancel, enter, query, replace};
+pub use client::{Client, Login, Message, cancel, enter, kinds, query, replace};
 pub use operator::Operator;
 pub use venue::{Finished, Venue, binary, configure, repository, run, sample};
 

@@ -3,23 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use wirebook_tests::{Client, Message, Operator, Venue, cancel, enter, run};
-
-fn kinds(messages: &[Message]) -> String {
-    messages.iter().map(|message| message.kind() as char).collect()
-}
-
-/// Enters `count` orders that rest, numbers from `first`, one packet each.
-fn rest(client: &mut Client, first: u32, count: u32) -> Result<Vec<Message>> {
-    let mut told = Vec::new();
-    for reference in first..first + count {
-        client.send(&[enter(reference, b'B', 10, "AAPL", 1_000_000, b'0')])?;
-        let message = client.message()?;
-        ensure!(message.kind() == b'A' && message.u32(9) == reference, "order {reference}: {message:?}");
-        told.push(message);
-    }
-    Ok(told)
-}
+use wirebook_tests::{Client, Message, Operator, Venue, cancel, enter, kinds, run};
 
 fn verifies(dir: &Path) -> Result<()> {
     run(&["journal".as_ref(), "verify".as_ref(), dir.join("wirebook-data/journal").as_os_str()])?.exits(0)?;
@@ -42,7 +26,7 @@ fn both_signals_end_it_in_order_and_the_session_goes_on() -> Result<()> {
         ensure!(seen == told, "life {life}: the stream was {}, is {}", kinds(&told), kinds(&seen));
         let (more, next) = client.barrier()?;
         told.extend(more);
-        told.extend(rest(&mut client, next, 5)?);
+        told.extend(client.rest(next, 5)?);
         if life > 0 {
             // An order of an earlier life lives.
             client.send(&[cancel(next - 1, 0)])?;
@@ -71,8 +55,8 @@ fn a_lost_line_cancels_where_that_is_asked_for() -> Result<()> {
     let (mut second, _) = Client::session(&venue.address, "wire02", "", 1)?;
     let (_, next) = first.barrier()?;
     second.barrier()?;
-    rest(&mut first, next, 3)?;
-    rest(&mut second, 1, 1)?;
+    first.rest(next, 3)?;
+    second.rest(1, 1)?;
     let seen = first.next_sequence();
     drop((first, second));
     venue.wait_for_lines(&["wire01", "ended", "disconnected by the peer"], 1)?;
@@ -93,7 +77,7 @@ fn a_lost_line_cancels_where_that_is_asked_for() -> Result<()> {
     ensure!(second.message()?.bytes[17] == b'U', "its order was gone");
 
     // A crash is a lost line too: the next life cancels.
-    rest(&mut first, next, 2)?;
+    first.rest(next, 2)?;
     let seen = first.next_sequence();
     venue.kill()?;
     let venue = Venue::start(dir.path(), &[])?;
@@ -136,7 +120,7 @@ fn killed(dir: &Path) -> Result<Vec<Message>> {
     let venue = Venue::start(dir, &[("enabled = true", "enabled = false")])?;
     let (mut client, _) = Client::session(&venue.address, "wire01", "", 1)?;
     let (mut told, next) = client.barrier()?;
-    told.extend(rest(&mut client, next, 12)?);
+    told.extend(client.rest(next, 12)?);
     Operator::connect(dir)?.settled()?;
     venue.kill()?;
     Ok(told)
@@ -185,7 +169,7 @@ fn a_torn_tail_is_cut_and_said() -> Result<()> {
         ensure!(stream == told[..stream.len()], "{garbage:#x}: it tells {} of {}", kinds(&stream), kinds(&told));
         let (mut client, _) = Client::session(&venue.address, "wire01", "", 0)?;
         let (_, next) = client.barrier()?;
-        rest(&mut client, next, 1)?;
+        client.rest(next, 1)?;
         client.logout()?;
         venue.stop()?;
         verifies(dir.path())?;

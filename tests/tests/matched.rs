@@ -1,23 +1,7 @@
 //! A crash under ack policy `matched`: a new session, every live order restated.
 
 use anyhow::{Result, ensure};
-use wirebook_tests::{Client, Login, Message, Operator, Venue, cancel, enter};
-
-fn kinds(messages: &[Message]) -> String {
-    messages.iter().map(|message| message.kind() as char).collect()
-}
-
-/// Enters `count` orders that rest, numbers from `first`, one packet each.
-fn rest(client: &mut Client, first: u32, count: u32) -> Result<Vec<Message>> {
-    let mut told = Vec::new();
-    for reference in first..first + count {
-        client.send(&[enter(reference, b'B', 10, "AAPL", 1_000_000, b'0')])?;
-        let message = client.message()?;
-        ensure!(message.kind() == b'A' && message.u32(9) == reference, "order {reference}: {message:?}");
-        told.push(message);
-    }
-    Ok(told)
-}
+use wirebook_tests::{Client, Login, Message, Operator, Venue, cancel, enter, kinds};
 
 #[test]
 fn a_crash_under_matched_opens_a_new_session_and_restates() -> Result<()> {
@@ -25,7 +9,7 @@ fn a_crash_under_matched_opens_a_new_session_and_restates() -> Result<()> {
     let venue = Venue::start(dir.path(), &[("ack = \"journaled\"", "ack = \"matched\"")])?;
     let (mut client, session) = Client::session(&venue.address, "wire01", "", 1)?;
     let (_, next) = client.barrier()?;
-    let told = rest(&mut client, next, 3)?;
+    let told = client.rest(next, 3)?;
     client.send(&[cancel(next, 0)])?;
     ensure!(client.message()?.kind() == b'C', "not cancelled");
     client.send(&[cancel(next + 1, 4)])?;
