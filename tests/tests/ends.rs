@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use wirebook_tests::{Client, Message, Operator, Venue, cancel, enter, kinds, run};
+use wirebook_tests::{Client, Message, Operator, Venue, cancel, kinds, run};
 
 fn verifies(dir: &Path) -> Result<()> {
     run(&["journal".as_ref(), "verify".as_ref(), dir.join("wirebook-data/journal").as_os_str()])?.exits(0)?;

@@ -1,7 +1,7 @@
 //! A crash under ack policy `matched`: a new session, every live order restated.
 
 use anyhow::{Result, ensure};
-use wirebook_tests::{Client, Login, Message, Operator, Venue, cancel, enter, kinds};
+use wirebook_tests::{Client, Login, Operator, Venue, cancel, enter, kinds};
 
 #[test]
 fn a_crash_under_matched_opens_a_new_session_and_restates() -> Result<()> {
