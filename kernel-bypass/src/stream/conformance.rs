@@ -12,12 +12,14 @@ mod cases;
 mod crowd;
 mod faulty;
 mod lives;
+mod pressure;
 
 use allocations::allocations;
 pub(crate) use cases::*;
 pub(crate) use crowd::*;
 pub(crate) use faulty::{Fault, Faulty};
 pub(crate) use lives::*;
+pub(crate) use pressure::*;
 
 /// How large a port is made.
 #[derive(Debug, Clone, Copy)]
@@ -236,7 +238,8 @@ macro_rules! conformance {
             stale_ids_are_harmless, a_refused_connection_is_told, queued_before_it_is_up, closed_before_it_is_up,
             too_many_are_turned_away, three_hundred_connections, a_flood_does_not_starve_the_others, idle_peers_cost_nothing,
             a_storm_of_connections_comes_and_goes, waking_is_never_missed, unlistened_accepts_no_more, random_traffic_arrives, traffic_allocates_nothing,
-            random_lives_end_as_they_should,
+            random_lives_end_as_they_should, packets_cut_anywhere_are_whole, exhausted_buffers_recover,
+            good_peers_are_served_beside_bad_ones, a_thousand_connections,
         );
     };
     (@each $make:expr, $($case:ident,)*) => {

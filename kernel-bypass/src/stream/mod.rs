@@ -15,10 +15,13 @@
 //! is over is recognized and harmless, even when its number has been given again.
 //!
 //! [`kernel::KernelPort`] is the reference: polled kernel sockets; [`uring::UringPort`] goes through io_uring;
-//! [`smoltcp::SmoltcpPort`] is TCP in user space. Every port passes the conformance tests.
+//! [`smoltcp::SmoltcpPort`] is TCP in user space; [`shm::ShmPort`] is shared memory, for a client on the same host. Every port passes
+//! the conformance tests.
 
+mod epoll;
 mod hub;
 pub mod kernel;
+pub mod shm;
 pub mod smoltcp;
 mod sockets;
 pub mod uring;

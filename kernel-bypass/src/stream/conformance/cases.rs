@@ -28,7 +28,8 @@ pub(crate) fn a_burst_is_one_call<P: StreamPort>(make: fn(Size) -> P) {
     assert_eq!(pair.client.port.stats(), before, "queueing makes no call");
     pair.client.port.flush().unwrap();
     let after = pair.client.port.stats();
-    assert_eq!(after.send_calls - before.send_calls, 1);
+    // None, where bytes do not go through the system.
+    assert!(after.send_calls - before.send_calls <= 1, "{after:?}");
     assert_eq!(after.bytes_out - before.bytes_out, 3000);
     assert_eq!(pair.client.port.unsent(client), 0);
     pair.client.port.flush().unwrap();

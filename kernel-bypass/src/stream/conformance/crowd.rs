@@ -83,6 +83,22 @@ pub(crate) fn three_hundred_connections<P: StreamPort>(make: fn(Size) -> P) {
     }
 }
 
+/// Each says who it is, and is answered with that.
+pub(crate) fn a_thousand_connections<P: StreamPort>(make: fn(Size) -> P) {
+    const MANY: usize = 1000;
+    let size = Size { connections: MANY, recv: 256, send: 256, ..Size::default() };
+    let mut pair = Pair::new(make, size, size);
+    let crowd = crowd(&mut pair, MANY);
+    for (n, &(_, server)) in crowd.iter().enumerate() {
+        assert!(pair.server.port.send_all(server, &(n as u32).to_le_bytes()));
+    }
+    pair.until("all are answered", |pair| crowd.iter().all(|(client, _)| pair.client.data(*client).len() == 4));
+    for (n, &(client, _)) in crowd.iter().enumerate() {
+        assert_eq!(pair.client.data(client), (n as u32).to_le_bytes());
+    }
+    assert_eq!((pair.server.port.connections(), pair.client.port.connections()), (MANY, MANY));
+}
+
 pub(crate) fn a_flood_does_not_starve_the_others<P: StreamPort>(make: fn(Size) -> P) {
     let mut pair = Pair::new(make, large(), large());
     let crowd = crowd(&mut pair, CROWD);

@@ -28,6 +28,8 @@ pub(crate) enum Fault {
     ClosesAtOnce,
     /// An end is told again.
     TellsEndsTwice,
+    /// In every second round somebody else than the first is left out.
+    StarvesOthers,
 }
 
 pub(crate) struct Faulty<P> {
@@ -35,6 +37,7 @@ pub(crate) struct Faulty<P> {
     fault: Fault,
     sends: usize,
     tries: u64,
+    rounds: u64,
     /// By number, the last id that was told of.
     latest: Vec<Option<ConnId>>,
     junk: String,
@@ -42,7 +45,7 @@ pub(crate) struct Faulty<P> {
 
 impl<P: StreamPort> Faulty<P> {
     pub fn new(port: P, fault: Fault) -> Self {
-        Self { port, fault, sends: 0, tries: 0, latest: vec![None; 1 << 10], junk: String::new() }
+        Self { port, fault, sends: 0, tries: 0, rounds: 0, latest: vec![None; 1 << 10], junk: String::new() }
     }
 
     /// Whom an id means to this port.
@@ -90,6 +93,17 @@ impl<P: StreamPort> StreamPort for Faulty<P> {
             && let Some(again) = events.iter().find(|event| matches!(event, Event::Readable { .. }))
         {
             events.push(*again);
+        }
+        self.rounds += 1;
+        if self.fault == Fault::StarvesOthers && self.rounds.is_multiple_of(2) && events.len() > 1 {
+            while let Some(last @ Event::Readable { conn }) = events.last().copied() {
+                if events.len() == 1 {
+                    break;
+                }
+                debug_assert_eq!(last.conn(), conn);
+                self.port.rearm(conn);
+                events.pop();
+            }
         }
         if self.fault == Fault::TellsEndsTwice
             && let Some(again) = events.iter().find(|event| matches!(event, Event::Closed { .. }))

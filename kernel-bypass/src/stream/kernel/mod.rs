@@ -6,7 +6,6 @@
 //! **Limits.** One thread. TCP over IPv4 or IPv6, without Nagle's delay. Everything is allocated when the port is made.
 
 mod config;
-pub(in crate::stream) mod epoll;
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +14,11 @@ pub use super::hub::MAX_LISTENERS;
 pub use config::KernelConfig;
 pub(super) use config::raise_descriptor_limit;
 
+use super::epoll::{self, Epoll};
 use super::hub::{Calls, Hub, Note, Ready, Received, RecvBuffer, SendBuffer, Sent, Transport, refused};
 use super::sockets;
 use super::wake::Sleeper;
 use super::{ConnId, StreamError};
-use epoll::Epoll;
 use socket2::Socket;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};

@@ -84,6 +84,7 @@ mod planted {
         a_part_of_a_message: QueuesParts by all_or_nothing, "no part of it";
         a_close_that_loses: ClosesAtOnce by random_lives_end_as_they_should, "nobody aborted it";
         a_second_end: TellsEndsTwice by a_reset_is_told, "told once";
+        a_peer_left_out: StarvesOthers by good_peers_are_served_beside_bad_ones, "messages served";
         a_byte_that_comes_again: ConsumesTooLittle by both_ways_at_once, "assertion";
     }
 }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use config::SmoltcpConfig;
 
-use super::kernel::epoll::{self, Epoll};
+use super::epoll::{self, Epoll};
 use super::wake::Sleeper;
 use super::{ConnId, Event, ListenerId, Stats, StreamError, StreamPort, Waker};
 use crate::frame::{FrameError, FramePort};

@@ -13,6 +13,9 @@ pub(in crate::stream) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u
 /// Something to read, told until it is read.
 pub(in crate::stream) const LEVEL: u32 = libc::EPOLLIN as u32;
 
+/// The peer's end, beside [`LEVEL`].
+pub(in crate::stream) const HANGUP: u32 = libc::EPOLLRDHUP as u32;
+
 /// What epoll told of one socket.
 #[derive(Clone, Copy)]
 pub(in crate::stream) struct Ready {
@@ -71,6 +74,12 @@ impl Epoll {
         // SAFETY: both descriptors are open, and `event` outlives the call.
         let result = unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Watches `fd` no more.
+    pub fn remove(&self, fd: RawFd) {
+        // SAFETY: both descriptors are open; the event is ignored. One that is not watched is an error that changes nothing.
+        unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
     }
 
     /// Asks what has changed, waiting up to `timeout` for something to. An interrupted wait is one in which nothing has.
