@@ -21,7 +21,8 @@ use crate::report::{Case, Figure, Results, Rounds, histogram};
 
 /// Bytes of a SoupBinTCP packet with an Enter Order, and with an Accepted.
 pub const ORDER_BYTES: usize = 50;
-const REPORT_BYTES: usize = 67;
+/// Bytes of the report that answers it.
+pub const REPORT_BYTES: usize = 67;
 /// Bytes of a block on disk.
 const BLOCK: usize = 4096;
 

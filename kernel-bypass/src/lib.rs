@@ -4,6 +4,7 @@
 //! - [`pci`]: PCI Express functions: VFIO, and device models in this process.
 //! - [`frame`]: Ethernet frames: AF_XDP, and a wire in memory with faults.
 //! - [`stream`]: byte streams between the venue and its clients, behind one polled trait.
+//! - [`datagram`]: datagrams for market data, behind another.
 //! - [`cpu`]: cores, wait strategies, clocks.
 //! - [`counters`]: named counters that another process may watch.
 //!
@@ -12,6 +13,7 @@
 
 pub mod counters;
 pub mod cpu;
+pub mod datagram;
 pub mod frame;
 pub mod pci;
 pub mod ring;

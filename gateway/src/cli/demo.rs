@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
+use wirebook_bypass::stream::any::PortKind;
 use wirebook_matcher::Reference;
 use wirebook_matcher::flow::{OrdersWriter, Realistic, RealisticConfig};
 
@@ -15,7 +16,7 @@ use super::journal::{self, Verified, hex};
 use super::matching::MatcherChoice;
 use super::output::Output;
 use super::progress;
-use super::replay::{Latency, Ran, Replay, ReplayArgs, Step};
+use super::replay::{Latency, Ran, Replay, ReplayArgs, Step, ports};
 use super::report::{JsonOption, Lines, Report, grouped, one_stdout, rate, seconds, tell};
 use super::run::{cannot_start, stopped};
 use crate::client::Counts;
@@ -57,20 +58,13 @@ pub struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     fail_after: u32,
     /// What carries the bytes
-    #[arg(long, value_enum, default_value_t = PortChoice::Kernel)]
-    port: PortChoice,
+    #[arg(long, value_name = "PORT", default_value_t = PortKind::Kernel, value_parser = ports())]
+    port: PortKind,
     /// Keep orders.csv, fills.csv and journal/ in this directory, which must be new or empty
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
     #[command(flatten)]
     json: JsonOption,
-}
-
-/// The ports that can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PortChoice {
-    /// Kernel TCP, polled
-    Kernel,
 }
 
 /// What a demo tells.
@@ -93,6 +87,7 @@ struct Told {
     settled_root: String,
     root: String,
     ack: String,
+    port: &'static str,
     matcher: &'static str,
     /// How often the software twin has taken over from a device.
     takeovers: u64,
@@ -125,6 +120,7 @@ impl Report for Told {
         }
         lines.add_some("takeovers", self.takeovers);
         lines
+            .add("port", self.port)
             .add("ack policy", &self.ack)
             .add("journal", format!("verified, {} records re-executed", grouped(self.journal_records)));
         if self.settlement {
@@ -142,7 +138,6 @@ impl Report for Told {
 /// # Errors
 /// Exit code 1 when something was lost or does not agree.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
-    let PortChoice::Kernel = args.port;
     one_stdout(&args.json, None, "")?;
     super::log::start("warn");
     // Everything that is not kept goes with this directory.
@@ -153,6 +148,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let mut config = Config::parse("the demo's configuration", EXAMPLE, &scratch.0)?;
     config.gateway.listen = ([127, 0, 0, 1], 0).into();
+    config.set_port(args.port);
     config.journal.dir = dump.join("journal");
     if args.matcher == MatcherChoice::DeviceModel {
         config.matcher.kind = MatcherKind::DeviceModel;
@@ -209,6 +205,8 @@ fn send(
         username: crate::session::Alpha::new(&login.username).ok_or_else(|| text("the username"))?,
         password: crate::session::Alpha::new(&login.password).ok_or_else(|| text("the password"))?,
         symbol: crate::session::Alpha::new(symbol).ok_or_else(|| text("the symbol"))?,
+        port: args.port,
+        shm_dir: Some(config.gateway.shm_dir.clone()),
         json: JsonOption::default(),
     };
     let cannot_write = |error: std::io::Error| Failure::io("write the orders", &orders, &error);
@@ -261,6 +259,7 @@ fn told(args: &DemoArgs, config: &Config, counts: &Counts, ran: &Ran, ended: &En
         settled_root: hex(&ended.progress.settled.root),
         root: hex(&ended.root()),
         ack: config.gateway.ack.to_string(),
+        port: args.port.name(),
         matcher: args.matcher.name(),
         takeovers: 0,
         asked_to_fail: args.fail_after > 0,

@@ -8,9 +8,11 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing::{info, warn};
+use wirebook_bypass::stream::any::PortKind;
 
 use super::failure::Failure;
 use super::journal::hex;
+use super::replay::ports;
 use crate::admin::{Admin, Desk};
 use crate::config::Config;
 use crate::pipeline::Control;
@@ -28,6 +30,7 @@ const WATCH: Duration = Duration::from_millis(50);
 Examples:
   wirebook run --config gateway/wirebook.example.toml
   wirebook replay orders.csv --to 127.0.0.1:9001        in another terminal
+  wirebook run --config wirebook.toml --port shm        for clients on this host, who name its shm_dir
 
 The operator's line is a Unix socket in the data directory:
   echo status | socat - UNIX:wirebook-data/admin.sock   also: counters, kill, halt, day, stop
@@ -38,6 +41,9 @@ pub struct RunArgs {
     /// The configuration (gateway/wirebook.example.toml documents every key)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// What carries the bytes, instead of the configuration's [gateway] port
+    #[arg(long, value_name = "PORT", value_parser = ports())]
+    port: Option<PortKind>,
 }
 
 /// Runs the command.
@@ -45,7 +51,10 @@ pub struct RunArgs {
 /// # Errors
 /// Exit code 2 for what cannot start, 1 for a venue that had to stop.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    let config = Config::load(&args.config)?;
+    let mut config = Config::load(&args.config)?;
+    if let Some(port) = args.port {
+        config.set_port(port);
+    }
     super::log::start(&config.log);
     eprint!("{}", config.effective());
     for warning in config.warnings() {

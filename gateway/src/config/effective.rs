@@ -4,6 +4,7 @@ use wirebook_bypass::cpu::{WaitStrategy, allowed_cores, latency_warnings};
 
 use super::raw::RawConfig;
 use super::{Ack, Config, EXAMPLE};
+use wirebook_bypass::stream::any::PortKind;
 
 /// What stands in place of a password.
 const HIDDEN: &str = "(hidden)";
@@ -16,6 +17,12 @@ impl Config {
             session.password = HIDDEN.into();
         }
         toml::to_string(&shown).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    /// Takes another port than the file says, as the command line may ask.
+    pub fn set_port(&mut self, port: PortKind) {
+        self.gateway.port = port;
+        self.raw.gateway.port = port.to_string();
     }
 
     /// What in it, and on this machine, costs latency, safety or secrecy.

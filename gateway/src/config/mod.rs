@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use wirebook_bypass::cpu::WaitStrategy;
+use wirebook_bypass::stream::any::PortKind;
 use wirebook_matcher::abi::SelfTrade;
 
 use crate::cli::Failure;
@@ -78,6 +79,10 @@ impl std::fmt::Display for Ack {
 pub struct Gateway {
     /// Where clients connect; port 0 is the system's choice.
     pub listen: SocketAddr,
+    /// What carries the bytes.
+    pub port: PortKind,
+    /// Where clients over shared memory find it.
+    pub shm_dir: PathBuf,
     /// Number of the sequence.
     pub shard: u16,
     /// What everything is kept below.

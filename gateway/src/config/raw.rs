@@ -32,6 +32,8 @@ pub struct RawConfig {
 #[allow(missing_docs)]
 pub struct RawGateway {
     pub listen: String,
+    pub port: String,
+    pub shm_dir: String,
     pub shard: u16,
     pub data_dir: String,
     pub ack: String,
@@ -51,6 +53,8 @@ impl Default for RawGateway {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:9001".into(),
+            port: "kernel".into(),
+            shm_dir: "shm".into(),
             shard: 0,
             data_dir: "wirebook-data".into(),
             ack: "journaled".into(),

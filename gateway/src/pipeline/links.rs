@@ -58,6 +58,12 @@ pub struct Links<P: StreamPort> {
     listener: Option<ListenerId>,
     events: Vec<Event>,
     links: Vec<Option<Link>>,
+    /// How many there are.
+    open: usize,
+    /// Numbers of links that are due; some may stand there twice, or be due no more.
+    due: Vec<u32>,
+    /// By session, the number of the link that it last logged in on, plus one.
+    speakers: Vec<u32>,
     users: Vec<User>,
     presence: Presence,
     config: ServerConfig,
@@ -80,6 +86,9 @@ impl<P: StreamPort> Links<P> {
             listener: Some(listener),
             events,
             links: Vec::new(),
+            open: 0,
+            due: Vec::with_capacity(64),
+            speakers: Vec::new(),
             users,
             presence,
             config,
@@ -97,7 +106,7 @@ impl<P: StreamPort> Links<P> {
 
     /// Connections that are open.
     pub fn open(&self) -> usize {
-        self.links.iter().flatten().count()
+        self.open
     }
 
     /// Reads whatever has arrived and hands it to order entry. Returns whether anything happened.
@@ -127,39 +136,69 @@ impl<P: StreamPort> Links<P> {
         Ok(count > 0)
     }
 
-    /// Sends what is released and due: answers, messages, heartbeats. `news` says that more was released since the last call.
+    /// Sends what is released and due: answers, messages, heartbeats. `news` says that more was released since the last call. Costs
+    /// what there is to say, and not what there are links; all of them are looked at when one's time has come.
     pub fn speak(&mut self, now: u64, news: bool, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
-        let timed = now >= self.deadline;
-        if timed {
-            self.deadline = u64::MAX;
+        if now >= self.deadline {
+            self.speak_all(now, entry, sequencer, streams);
+            return;
         }
-        for index in 0..self.links.len() {
-            let Some(link) = &mut self.links[index] else { continue };
-            let fresh = news
-                && link.user.is_some_and(|user| {
-                    link.server.next_sequence() <= streams.history(self.users[user].session).released()
-                });
-            if !(link.due || fresh || timed) {
-                continue;
-            }
-            let conn = link.conn;
-            let mut sink = PortSink::new(&mut self.port, conn);
-            let phase = match link.user {
-                Some(user) => link.server.poll(now, &streams.history(self.users[user].session), &mut sink),
-                None => link.server.poll(now, &NoHistory, &mut sink),
-            };
-            // What found no room goes on when the port says that there is some.
-            link.due = false;
-            self.deadline = self.deadline.min(link.server.next_deadline());
-            match phase {
-                Phase::Ended(reason) => {
-                    self.part(index, reason, now, entry, sequencer);
-                    self.port.close(conn);
+        if news {
+            for &session in streams.fresh() {
+                if let Some(index) = self.speaker(session) {
+                    self.speak_on(index, now, entry, sequencer, streams);
                 }
-                Phase::Closing(reason) => self.part(index, reason, now, entry, sequencer),
-                Phase::AwaitingLogin | Phase::Replaying | Phase::Active => {}
             }
         }
+        let mut due = std::mem::take(&mut self.due);
+        for index in due.drain(..) {
+            let index = index as usize;
+            if self.links[index].as_ref().is_some_and(|link| link.due) {
+                self.speak_on(index, now, entry, sequencer, streams);
+            }
+        }
+        // Whoever became due meanwhile is next.
+        due.append(&mut self.due);
+        self.due = due;
+    }
+
+    /// Looks at every link: sends what is released and due, and ends what is too late.
+    pub fn speak_all(&mut self, now: u64, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
+        self.deadline = u64::MAX;
+        self.due.clear();
+        for index in 0..self.links.len() {
+            if self.links[index].is_some() {
+                self.speak_on(index, now, entry, sequencer, streams);
+            }
+        }
+    }
+
+    fn speak_on(&mut self, index: usize, now: u64, entry: &mut Entry, sequencer: &mut Sequencer, streams: &Streams) {
+        let Some(link) = &mut self.links[index] else { return };
+        let conn = link.conn;
+        let mut sink = PortSink::new(&mut self.port, conn);
+        let phase = match link.user {
+            Some(user) => link.server.poll(now, &streams.history(self.users[user].session), &mut sink),
+            None => link.server.poll(now, &NoHistory, &mut sink),
+        };
+        // What found no room goes on when the port says that there is some.
+        link.due = false;
+        self.deadline = self.deadline.min(link.server.next_deadline());
+        match phase {
+            Phase::Ended(reason) => {
+                self.part(index, reason, now, entry, sequencer);
+                self.port.close(conn);
+            }
+            Phase::Closing(reason) => self.part(index, reason, now, entry, sequencer),
+            Phase::AwaitingLogin | Phase::Replaying | Phase::Active => {}
+        }
+    }
+
+    /// The link that a session's messages go to.
+    fn speaker(&self, session: u32) -> Option<usize> {
+        let index = self.speakers.get(session as usize)?.checked_sub(1)? as usize;
+        let user = self.links.get(index)?.as_ref()?.user?;
+        (self.users[user].session == session).then_some(index)
     }
 
     /// Queued bytes on their way.
@@ -181,6 +220,7 @@ impl<P: StreamPort> Links<P> {
         for link in self.links.iter_mut().flatten() {
             link.server.end_session(now);
             link.due = true;
+            self.due.push(link.conn.index() as u32);
         }
     }
 
@@ -211,6 +251,7 @@ impl<P: StreamPort> Links<P> {
             // The venue stops in good order: nobody is to be cancelled for it.
             link.parted = true;
             link.due = true;
+            self.due.push(link.conn.index() as u32);
         }
     }
 
@@ -231,7 +272,7 @@ impl<P: StreamPort> Links<P> {
                         self.port.close(conn);
                     }
                 }
-                Event::Closed { conn, .. } if self.at(conn).is_some() => self.links[conn.index()] = None,
+                Event::Closed { conn, .. } if self.at(conn).is_some() => self.remove(conn),
                 Event::Closed { .. } | Event::Readable { .. } | Event::Connected { .. } => {}
             }
         }
@@ -256,7 +297,13 @@ impl<P: StreamPort> Links<P> {
     fn mark(&mut self, conn: ConnId) {
         if let Some(link) = self.at(conn) {
             link.due = true;
+            self.due.push(conn.index() as u32);
         }
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        self.links[conn.index()] = None;
+        self.open -= 1;
     }
 
     fn accepted(&mut self, conn: ConnId, now: u64) {
@@ -267,6 +314,8 @@ impl<P: StreamPort> Links<P> {
         let server = Server::new(self.config, now);
         self.deadline = self.deadline.min(server.next_deadline());
         debug!(connection = index, peer = ?self.port.peer_addr(conn), "connected");
+        debug_assert!(self.links[index].is_none(), "a number has one owner at a time");
+        self.open += 1;
         self.links[index] =
             Some(Link { conn, server, user: None, parted: false, due: false, unread: false, half: false });
     }
@@ -293,15 +342,18 @@ impl<P: StreamPort> Links<P> {
                         info!(user = %self.users[user].username, %garbage, "disconnecting: a message that is not OUCH 5.0");
                         link.server.end(EndReason::BadMessage);
                         link.due = true;
+                        self.due.push(conn.index() as u32);
                         break;
                     }
                 }
                 Some(Input::Login(request)) => {
                     link.due = true;
+                    self.due.push(conn.index() as u32);
                     self.login(conn, &request, now, entry, sequencer, streams);
                 }
                 Some(Input::Ended(_)) => {
                     link.due = true;
+                    self.due.push(conn.index() as u32);
                     more = false;
                     break;
                 }
@@ -346,6 +398,11 @@ impl<P: StreamPort> Links<P> {
             Ok(first) => {
                 info!(user = %username, connection = conn.index(), from = first, "logged in");
                 link.user = Some(user);
+                let session = *number as usize;
+                if self.speakers.len() <= session {
+                    self.speakers.resize(session + 1, 0);
+                }
+                self.speakers[session] = conn.index() as u32 + 1;
                 if self.over {
                     link.server.end_session(now);
                 }
@@ -363,6 +420,7 @@ impl<P: StreamPort> Links<P> {
             link.server.end(EndReason::Superseded);
             link.parted = true;
             link.due = true;
+            self.due.push(link.conn.index() as u32);
         }
     }
 
@@ -388,7 +446,7 @@ impl<P: StreamPort> Links<P> {
         debug!(connection = conn.index(), reason = ?why, "closed");
         if self.at(conn).is_some() {
             self.end(conn, EndReason::Disconnected, now, entry, sequencer);
-            self.links[conn.index()] = None;
+            self.remove(conn);
         }
     }
 

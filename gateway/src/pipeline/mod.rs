@@ -10,9 +10,9 @@
 //! [`Venue`] runs them inline: one thread, one turn after another, each stage to completion. The stages talk through the
 //! same rings as they would on cores of their own, so that nothing in them knows where it runs.
 //!
-//! In a turn: read what has come; give it to the journal before it is matched, so that the disk works meanwhile; match and
-//! book it; release what the ack policy allows; send. A turn makes at most one read and one write per connection, and one
-//! submission to the journal.
+//! In a turn: read what has come; give it to the journal; match and book it; release what the ack policy allows; send. Under
+//! `journaled` the disk is set to work before the matching, so that it works meanwhile; under `matched` after the sending, so that
+//! no report waits for a submission. A turn makes at most one read and one write per connection, and one submission to the journal.
 
 mod booking;
 mod control;
@@ -221,10 +221,16 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             self.sequencer.tick(now);
         }
         worked |= self.dispatch()?;
-        let news = self.settle_up()?;
+        if self.policy == AckPolicy::Journaled {
+            self.reap()?;
+        }
+        let news = self.release();
         let streams = self.booking.publisher().streams();
         self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
         self.links.flush()?;
+        if self.policy == AckPolicy::Matched {
+            self.reap()?;
+        }
         // Who ended while being spoken to has left records.
         let left = !self.sequencer.is_empty();
         Ok(if worked || news || left { Turn::Worked } else { Turn::Idle })
@@ -236,7 +242,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             return Ok(false);
         }
         let burst = self.sequencer.take();
-        append(&mut self.journal, burst)?;
+        append(&mut self.journal, burst, self.policy)?;
         self.feed.push(burst);
         self.meters.bursts.add(1);
         self.meters.bytes.add(burst.len() as u64);
@@ -282,21 +288,26 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
-    /// Reaps what the journal has made durable and releases what the policy allows. Returns whether more was released.
-    fn settle_up(&mut self) -> Result<bool, VenueError> {
+    /// Hands the journal's group to the disk when that is free, and learns what has become durable.
+    fn reap(&mut self) -> Result<(), VenueError> {
         let durable = poll(&mut self.journal)?;
         self.status.set_durable(durable);
         self.meters.durable.set(durable);
+        Ok(())
+    }
+
+    /// Releases what the policy allows. Returns whether there was more.
+    fn release(&mut self) -> bool {
         let watermark = match self.policy {
             AckPolicy::Matched => self.booking.booked(),
-            AckPolicy::Journaled => durable.min(self.booking.booked()),
+            AckPolicy::Journaled => self.journal.durable().min(self.booking.booked()),
         };
         if watermark <= self.watermark {
-            return Ok(false);
+            return false;
         }
         self.watermark = watermark;
         self.booking.release(watermark);
-        Ok(true)
+        true
     }
 
     fn act(&mut self, control: Control, now: u64) -> Result<(), VenueError> {
@@ -366,8 +377,9 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         self.dispatch()?;
         let durable =
             self.journal.flush().map_err(|error| VenueError::Journal { durable: self.journal.durable(), error })?;
-        self.settle_up()?;
+        self.release();
         self.status.set_durable(durable);
+        self.meters.durable.set(durable);
         self.last_words();
         Ok(())
     }
@@ -402,7 +414,11 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         let now = self.clock.now_ns();
         self.links.drain()?;
         let streams = self.booking.publisher().streams();
-        self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
+        if news {
+            self.links.speak_all(now, &mut self.entry, &mut self.sequencer, streams);
+        } else {
+            self.links.speak(now, false, &mut self.entry, &mut self.sequencer, streams);
+        }
         self.links.flush()?;
         self.links.port().wait(LAST_TURN)
     }
@@ -428,14 +444,16 @@ fn beat(record: &Record<'_>) -> Command {
     }
 }
 
-/// Gives a burst to the journal, and the journal to the disk.
-fn append<S: Storage>(journal: &mut Journal<S>, burst: &[u8]) -> Result<(), VenueError> {
+/// Gives a burst to the journal, and under `journaled` the journal to the disk; otherwise that has time until the reports are sent.
+fn append<S: Storage>(journal: &mut Journal<S>, burst: &[u8], policy: AckPolicy) -> Result<(), VenueError> {
     let mut at = 0;
     loop {
         at += journal
             .append_burst(&burst[at..])
             .map_err(|error| VenueError::Journal { durable: journal.durable(), error })?;
-        poll(journal)?;
+        if at < burst.len() || policy == AckPolicy::Journaled {
+            poll(journal)?;
+        }
         if at == burst.len() {
             return Ok(());
         }

@@ -33,6 +33,8 @@ pub struct Streams {
     streams: Vec<Messages>,
     /// What is not released yet, by record.
     queue: VecDeque<Unreleased>,
+    /// Sessions that the last release let something go to; some may stand there more than once.
+    fresh: Vec<u32>,
     /// The last watermark.
     released_seq: u64,
     bytes: usize,
@@ -89,7 +91,7 @@ impl Messages {
 impl Streams {
     /// No messages.
     pub fn new() -> Self {
-        Self { queue: VecDeque::with_capacity(QUEUE), ..Self::default() }
+        Self { queue: VecDeque::with_capacity(QUEUE), fresh: Vec::with_capacity(QUEUE), ..Self::default() }
     }
 
     /// Adds a message that stems from the record `seq` to a session's stream. Records come in the order of their seq.
@@ -112,12 +114,22 @@ impl Streams {
     /// Lets go every message of records up to `watermark_seq`, that one included. A watermark never falls; a lower one is ignored.
     pub fn release(&mut self, watermark_seq: u64) {
         self.released_seq = self.released_seq.max(watermark_seq);
+        self.fresh.clear();
         while let Some(first) = self.queue.front()
             && first.seq <= self.released_seq
         {
             self.streams[first.session as usize].released += u64::from(first.count);
+            if self.fresh.last() != Some(&first.session) {
+                self.fresh.push(first.session);
+            }
             self.queue.pop_front();
         }
+    }
+
+    /// Sessions that the last [`Streams::release`] let something go to; some may stand there more than once.
+    #[inline]
+    pub fn fresh(&self) -> &[u32] {
+        &self.fresh
     }
 
     /// A session's stream, also of a session that was told nothing yet.

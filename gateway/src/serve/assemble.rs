@@ -8,7 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use wirebook_bypass::cpu::CpuError;
 use wirebook_bypass::ring::RingError;
-use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
+use wirebook_bypass::stream::any::{AnyConfig, AnyPort, PortKind};
+use wirebook_bypass::stream::kernel::KernelConfig;
+use wirebook_bypass::stream::shm::ShmConfig;
+use wirebook_bypass::stream::uring::UringConfig;
 use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::abi::abi_hash;
 use wirebook_matcher::{Matcher, Twin};
@@ -119,7 +122,7 @@ pub struct Started {
 
 /// Stages, wired and ready.
 pub(super) struct Assembled<M: Matcher> {
-    pub venue: Venue<KernelPort, M, DirectStorage>,
+    pub venue: Venue<AnyPort, M, DirectStorage>,
     pub address: SocketAddr,
     pub control: ControlQueue,
     pub status: Arc<Status>,
@@ -153,13 +156,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     let mut sequencer = open_epoch(config, &journal, &recovered, &replay, clean);
     let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
 
-    let port_config = KernelConfig {
-        max_connections: config.gateway.max_connections as usize,
-        recv_buffer: config.gateway.receive_buffer as usize,
-        send_buffer: config.gateway.send_buffer as usize,
-        ..KernelConfig::default()
-    };
-    let mut port = KernelPort::new(&port_config)?;
+    let mut port = AnyPort::new(&port_config(config))?;
     let listen = |error| StartError::Listen { address: config.gateway.listen, error };
     let listener = port.listen(config.gateway.listen).map_err(listen)?;
     let address = port.local_addr(listener).unwrap_or(config.gateway.listen);
@@ -222,6 +219,28 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
         meters: Meters::create(&config.gateway.data_dir.join(COUNTERS))?,
     });
     Ok(Assembled { venue, address, control, status, settlement, started })
+}
+
+/// The port that the configuration asks for.
+fn port_config(config: &Config) -> AnyConfig {
+    let gateway = &config.gateway;
+    let max_connections = gateway.max_connections as usize;
+    let (recv_buffer, send_buffer) = (gateway.receive_buffer as usize, gateway.send_buffer as usize);
+    match gateway.port {
+        PortKind::Kernel => {
+            AnyConfig::Kernel(KernelConfig { max_connections, recv_buffer, send_buffer, ..KernelConfig::default() })
+        }
+        PortKind::Uring => {
+            AnyConfig::Uring(UringConfig { max_connections, recv_buffer, send_buffer, ..UringConfig::default() })
+        }
+        PortKind::Shm => AnyConfig::Shm(ShmConfig {
+            dir: gateway.shm_dir.clone(),
+            max_connections,
+            recv_buffer,
+            send_buffer,
+            ..ShmConfig::default()
+        }),
+    }
 }
 
 /// Whether the last life ended in good order, if there was one: it left its mark at the journal's end, and nothing had to be

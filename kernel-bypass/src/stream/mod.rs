@@ -18,6 +18,7 @@
 //! [`smoltcp::SmoltcpPort`] is TCP in user space; [`shm::ShmPort`] is shared memory, for a client on the same host. Every port passes
 //! the conformance tests.
 
+pub mod any;
 mod epoll;
 mod hub;
 pub mod kernel;

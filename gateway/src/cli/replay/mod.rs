@@ -6,7 +6,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
+use wirebook_bypass::stream::any::PortKind;
 
 use super::failure::Failure;
 use super::output::is_stdout;
@@ -66,9 +68,21 @@ pub struct ReplayArgs {
     /// The instrument: up to 8 characters
     #[arg(long, value_name = "SYMBOL", default_value = "AAPL", value_parser = alpha::<8>)]
     pub symbol: Alpha<8>,
+    /// What carries the bytes: the venue's port
+    #[arg(long, value_name = "PORT", default_value_t = PortKind::Kernel, value_parser = ports())]
+    pub port: PortKind,
+    /// With `--port shm`: the directory in which the venue is found, its [gateway] shm_dir
+    #[arg(long, value_name = "DIR")]
+    pub shm_dir: Option<PathBuf>,
     /// Where the report goes
     #[command(flatten)]
     pub json: JsonOption,
+}
+
+/// Reads a port's name.
+pub fn ports() -> impl TypedValueParser<Value = PortKind> {
+    let read = |name: String| PortKind::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or_default();
+    PossibleValuesParser::new(PortKind::ALL.map(PortKind::name)).map(read)
 }
 
 fn alpha<const N: usize>(text: &str) -> Result<Alpha<N>, String> {
@@ -229,6 +243,8 @@ mod tests {
             username: Alpha::new("wire01").unwrap(),
             password: Alpha::new("wirebook").unwrap(),
             symbol: Alpha::new("AAPL").unwrap(),
+            port: PortKind::Kernel,
+            shm_dir: None,
             json: JsonOption::default(),
         };
         let failure = run(&args).unwrap_err();

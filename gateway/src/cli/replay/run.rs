@@ -13,7 +13,10 @@ use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
-use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
+use wirebook_bypass::stream::any::{AnyConfig, AnyPort, PortKind};
+use wirebook_bypass::stream::kernel::KernelConfig;
+use wirebook_bypass::stream::shm::ShmConfig;
+use wirebook_bypass::stream::uring::UringConfig;
 use wirebook_matcher::flow::{FillsWriter, OrderLine, OrdersReader};
 
 use super::ReplayArgs;
@@ -155,7 +158,7 @@ impl Stopwatch {
 
 /// A replay under way.
 pub struct Replay {
-    link: Link<KernelPort>,
+    link: Link<AnyPort>,
     orders: OuchOrders,
     fills: Option<FillsWriter<Output>>,
     watch: Option<Stopwatch>,
@@ -185,8 +188,20 @@ impl Replay {
             signal_hook::flag::register(signal, Arc::clone(&stop))
                 .map_err(|error| Failure::bad(format!("signals cannot be caught: {error}")))?;
         }
-        let port = KernelPort::new(&KernelConfig { max_connections: 4, ..KernelConfig::default() })
-            .map_err(|error| Failure::bad(error.to_string()))?;
+        let max_connections = 4;
+        let port = match args.port {
+            PortKind::Kernel => AnyConfig::Kernel(KernelConfig { max_connections, ..KernelConfig::default() }),
+            PortKind::Uring => AnyConfig::Uring(UringConfig { max_connections, ..UringConfig::default() }),
+            PortKind::Shm => {
+                let dir = args.shm_dir.clone().ok_or_else(|| {
+                    Failure::bad("shared memory needs to know where the venue is found")
+                        .field("--shm-dir")
+                        .next("name the venue's [gateway] shm_dir")
+                })?;
+                AnyConfig::Shm(ShmConfig { dir, max_connections, ..ShmConfig::default() })
+            }
+        };
+        let port = AnyPort::new(&port).map_err(|error| Failure::bad(error.to_string()))?;
         let config = LinkConfig {
             peer,
             username: args.username,

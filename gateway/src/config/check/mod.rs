@@ -11,6 +11,7 @@ use std::path::Path as FilePath;
 use std::str::FromStr;
 
 use wirebook_bypass::cpu::WaitStrategy;
+use wirebook_bypass::stream::any::PortKind;
 use wirebook_matcher::abi::Capabilities;
 use wirebook_settlement::ledger::MAX_ASSETS;
 use wirebook_settlement::machine::RegistryBook;
@@ -156,6 +157,8 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
             return Err(Wrong::new(top.key("ack"), "the ack policy is not known", other, "matched or journaled"));
         }
     };
+    let port: PortKind = read(&top.key("port"), &raw.port, "kernel, uring or shm")?;
+    let data_dir = base.join(text(&top.key("data_dir"), &raw.data_dir)?);
     let wait: WaitStrategy =
         read(&top.key("wait"), &raw.wait, "spin, spin-yield, park, or park:N with N like 250us or 1ms, at most 1s")?;
     let cores = top.key("cores");
@@ -172,8 +175,10 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
     let ms = |key: &str, value: u32, low: u32| within(&top.key(key), value, low, 3_600_000);
     Ok(Gateway {
         listen,
+        port,
+        shm_dir: data_dir.join(text(&top.key("shm_dir"), &raw.shm_dir)?),
         shard: raw.shard,
-        data_dir: base.join(text(&top.key("data_dir"), &raw.data_dir)?),
+        data_dir,
         ack,
         wait,
         cores: raw.cores.clone(),

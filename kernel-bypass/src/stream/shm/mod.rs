@@ -18,11 +18,12 @@ mod pipe;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 pub use config::ShmConfig;
 
 use super::epoll::{self, Epoll};
-use super::hub::{Calls, Hub, MAX_LISTENERS, Note, Ready, Received, RecvBuffer, SendBuffer, Sent, Transport, refused};
+use super::hub::{Calls, Hub, MAX_LISTENERS, Note, Received, RecvBuffer, SendBuffer, Sent, Transport, refused};
 use super::kernel::raise_descriptor_limit;
 use super::wake::Sleeper;
 use super::{ConnId, StreamError};
@@ -89,6 +90,8 @@ struct Place {
     active: u64,
     /// The connection's socket, which the hub owns and closes after it was told so.
     socket: RawFd,
+    /// It waits for the venue's hello.
+    greeting: bool,
     /// The other process is gone, or has closed the socket.
     gone: bool,
 }
@@ -108,6 +111,8 @@ pub struct Shm {
     cold_at: usize,
     cooling_at: usize,
     polls: u64,
+    /// Connections that wait for the venue's hello: the sockets are asked about by every poll.
+    greeting: u32,
     unasked: u32,
     calls: Calls,
 }
@@ -131,6 +136,7 @@ impl Hub<Shm> {
             at: 0,
             active: 0,
             socket: -1,
+            greeting: false,
             gone: false,
         };
         let shm = Shm {
@@ -145,199 +151,11 @@ impl Hub<Shm> {
             cold_at: 0,
             cooling_at: 0,
             polls: 0,
+            greeting: 0,
             unasked: POLLS_PER_ASK,
             calls: Calls::default(),
         };
         Ok(Self::over(shm, size))
-    }
-}
-
-impl Line {
-    /// Whether there is something to do: to read, or room that was waited for.
-    #[inline(always)]
-    fn look(&mut self, ring_bytes: usize) -> Option<Ready> {
-        let readable = !self.told && self.reader.has_news();
-        // Half a ring of room, so that a slow reader is not served byte by byte; nonsense is found by the write.
-        let writable = self.blocked && self.writer.room().map_or(true, |room| room >= ring_bytes / 2);
-        if !readable && !writable {
-            return None;
-        }
-        self.told |= readable;
-        if writable {
-            self.blocked = false;
-            self.writer.wish_for_room(false);
-        }
-        Some(Ready { readable, writable, ..Ready::default() })
-    }
-
-    /// Wakes the other side if it sleeps. What it is to see is published.
-    #[inline]
-    fn wake(&self, socket: &Socket, calls: &mut Calls) {
-        // The sleeper says that it sleeps, fences and looks; this publishes, fences and asks: one of the two sees the other.
-        fence(Ordering::SeqCst);
-        let asleep = match &self.bell {
-            Some(bell) => bell.is_asleep(),
-            None => self.segment.is_client_asleep(),
-        };
-        if asleep {
-            calls.ready += 1;
-            meeting::ring(socket);
-        }
-    }
-}
-
-impl Shm {
-    /// A connection's memory is mapped: it is looked at from now on.
-    fn start(&mut self, conn: ConnId, line: Line) {
-        let place = &mut self.places[conn.index()];
-        place.line = Some(line);
-        place.at = self.order.len() as u32;
-        self.order.push(conn.slot);
-        self.heat(conn.slot);
-    }
-
-    fn swap(&mut self, one: usize, other: usize) {
-        self.order.swap(one, other);
-        self.places[self.order[one] as usize].at = one as u32;
-        self.places[self.order[other] as usize].at = other as u32;
-    }
-
-    /// The connection is active: every poll looks at it.
-    fn heat(&mut self, slot: u32) {
-        self.places[slot as usize].active = self.polls;
-        let at = self.places[slot as usize].at as usize;
-        if at >= self.hot {
-            self.swap(at, self.hot);
-            self.hot += 1;
-        }
-    }
-
-    fn cool(&mut self, at: usize) {
-        self.hot -= 1;
-        self.swap(at, self.hot);
-    }
-
-    /// Looks at nothing of this connection any more.
-    fn forget(&mut self, slot: u32) {
-        if self.places[slot as usize].line.take().is_none() {
-            return;
-        }
-        let mut at = self.places[slot as usize].at as usize;
-        if at < self.hot {
-            self.cool(at);
-            at = self.hot;
-        }
-        self.swap(at, self.order.len() - 1);
-        self.order.pop();
-    }
-
-    /// Looks at the connection at this place of the order.
-    #[inline]
-    fn look(&mut self, at: usize, notes: &mut Vec<Note>) -> bool {
-        let place = &mut self.places[self.order[at] as usize];
-        let Some(line) = &mut place.line else { return false };
-        let Some(ready) = line.look(self.config.ring_bytes) else { return false };
-        place.active = self.polls;
-        notes.push(Note::Ready { conn: place.conn, ready });
-        true
-    }
-
-    /// Looks at all hot connections and at some of the others.
-    fn scan(&mut self, notes: &mut Vec<Note>) {
-        self.polls += 1;
-        for at in 0..self.hot {
-            self.look(at, notes);
-        }
-        let cold = self.order.len() - self.hot;
-        for _ in 0..cold.min(COLD_LOOKS) {
-            if self.cold_at < self.hot || self.cold_at >= self.order.len() {
-                self.cold_at = self.hot;
-            }
-            let at = self.cold_at;
-            self.cold_at += 1;
-            if self.look(at, notes) {
-                let slot = self.order[at];
-                self.heat(slot);
-            }
-        }
-        if self.hot > ALWAYS_HOT {
-            self.cooling_at = (self.cooling_at + 1) % self.hot;
-            let slot = self.order[self.cooling_at];
-            if self.polls - self.places[slot as usize].active > COOLS_AFTER {
-                self.cool(self.cooling_at);
-            }
-        }
-    }
-
-    /// Looks at every connection; whether one has news.
-    fn scan_all(&mut self, notes: &mut Vec<Note>) -> bool {
-        self.polls += 1;
-        let before = notes.len();
-        for at in 0..self.order.len() {
-            if self.look(at, notes) {
-                let slot = self.order[at];
-                self.heat(slot);
-            }
-        }
-        notes.len() > before
-    }
-
-    /// Says to everybody whether this side sleeps.
-    fn say_asleep(&mut self, asleep: bool) {
-        self.bell.set(asleep);
-        for &slot in &self.order {
-            if let Some(Line { bell: Some(_), segment, .. }) = &self.places[slot as usize].line {
-                segment.set_client_asleep(asleep);
-            }
-        }
-    }
-
-    /// Asks about the sockets.
-    fn ask_sockets(&mut self, timeout: Duration, notes: &mut Vec<Note>) -> io::Result<()> {
-        self.calls.ready += 1;
-        self.unasked = 0;
-        self.epoll.wait(timeout)?;
-        for at in 0..self.epoll.count() {
-            let told = self.epoll.ready(at);
-            let (slot, generation) = (told.token as u32, (told.token >> 32) as u32);
-            if told.token == WAKER_TOKEN {
-                notes.push(Note::Woken);
-            } else if told.token == WATCH_TOKEN {
-                // It has ended the wait, which is all that it is for.
-            } else if slot >= LISTENER_SLOT {
-                notes.push(Note::Listener(slot - LISTENER_SLOT));
-            } else {
-                let conn = ConnId { slot, generation };
-                let gone = self.hear(conn);
-                notes.push(Note::Ready {
-                    conn,
-                    ready: Ready { readable: true, writable: true, ended: gone, failed: gone },
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// A connection's socket has something: rings, which have done their work, or its end, which comes without the stream's when the
-    /// other process has died. Whether it is the end.
-    fn hear(&mut self, conn: ConnId) -> bool {
-        let Some(place) = self.places.get_mut(conn.index()).filter(|place| place.conn == conn) else { return false };
-        // Before the hello is taken, the socket is its.
-        if place.line.is_some() && !place.gone && !meeting::take_rings(place.socket) {
-            place.gone = true;
-            self.epoll.remove(place.socket);
-        }
-        place.gone
-    }
-
-    /// Takes the memory that the venue hands over.
-    fn greet(&mut self, conn: ConnId, socket: &Socket) -> io::Result<()> {
-        let (ring_bytes, segment, bell) = meeting::receive_hello(socket)?;
-        let segment = Segment::of_peer(segment, ring_bytes)?;
-        let (reader, writer) = segment.ends(false);
-        let bell = Some(Bell::of_peer(bell)?);
-        self.start(conn, Line { reader, writer, segment, bell, blocked: false, told: false });
-        Ok(())
     }
 }
 
@@ -383,7 +201,9 @@ impl Transport for Shm {
     fn attach(&mut self, conn: ConnId, link: &mut Link, _: &SendBuffer, up: bool) -> io::Result<()> {
         let place = &mut self.places[conn.index()];
         debug_assert!(place.line.is_none());
-        *place = Place { conn, line: None, at: 0, active: 0, socket: link.socket.as_raw_fd(), gone: false };
+        let socket = link.socket.as_raw_fd();
+        *place = Place { conn, line: None, at: 0, active: 0, socket, greeting: !up, gone: false };
+        self.greeting += u32::from(!up);
         if up {
             let (segment, file) = Segment::new(self.config.ring_bytes)?;
             let (reader, writer) = segment.ends(true);
@@ -396,6 +216,7 @@ impl Transport for Shm {
         let token = u64::from(conn.generation) << 32 | u64::from(conn.slot);
         let added = self.epoll.add(link.socket.as_raw_fd(), epoll::LEVEL | epoll::HANGUP, token);
         if added.is_err() {
+            self.greeted(conn.slot);
             self.forget(conn.slot);
         }
         added
@@ -476,6 +297,7 @@ impl Transport for Shm {
         {
             line.writer.end(true);
         }
+        self.greeted(conn.slot);
         self.forget(conn.slot);
         // The other side hears of the socket's end.
         drop(link);
@@ -485,7 +307,7 @@ impl Transport for Shm {
         if timeout.is_zero() {
             self.scan(notes);
             self.unasked += 1;
-            if self.unasked >= POLLS_PER_ASK {
+            if self.unasked >= POLLS_PER_ASK || self.greeting > 0 {
                 self.ask_sockets(Duration::ZERO, notes)?;
             }
             return Ok(());

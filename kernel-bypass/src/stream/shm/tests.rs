@@ -5,6 +5,7 @@
 use super::*;
 use crate::stream::conformance::{Size, conformance};
 use crate::stream::{CloseReason, Event, StreamPort};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -77,13 +78,11 @@ fn a_client_that_dies_is_heard_to_the_end_and_then_missed() {
     let mut venue = port();
     let listener = venue.listen(any()).unwrap();
     let addr = venue.local_addr(listener).unwrap();
-    // A process that is killed does not say that it ends: so this one says it for nobody else's sake, and dies with bytes in flight.
+    // It dies when it is told to, after its words were heard.
     let (mut to_child, mut from_parent) = std::os::unix::net::UnixStream::pair().unwrap();
-    use std::io::{Read, Write};
     let child = std::thread::spawn({
         let dir = dir();
         move || {
-            DIR.with(|_| {});
             dies(|| {
                 let mut client = ShmPort::new(&ShmConfig { dir, ..ShmConfig::default() }).unwrap();
                 let conn = client.connect(addr).unwrap();
