@@ -75,6 +75,8 @@ impl<T: Transport> Hub<T> {
                 self.conns[conn.index()].readable = true;
                 self.mark_ready(conn.slot);
             }
+            // Gone before it was let in: nobody was turned away.
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
             Err(_) => self.stats.refused += 1,
         }
     }
@@ -95,8 +97,12 @@ impl<T: Transport> Hub<T> {
                 conn.state = if closed { State::Flushing } else { State::Open };
                 conn.came_up = !closed;
                 conn.readable = true;
-                if conn.send.len() > 0 || conn.write_closed {
+                let (queued, asked) = (conn.send.len() > 0 || conn.write_closed, conn.wants_room);
+                if queued {
                     self.mark_dirty(slot);
+                }
+                if asked {
+                    self.mark_notify(slot);
                 }
                 self.mark_ready(slot);
             }

@@ -218,7 +218,9 @@ impl<T: Transport> Hub<T> {
             let id = self.id(slot);
             let conn = &mut self.conns[slot as usize];
             conn.in_notify = false;
-            if conn.wants_room && conn.may_send() && conn.send.is_roomy() {
+            // Of one that is not up yet nothing is told before that.
+            let up = conn.state == State::Open && !conn.came_up;
+            if conn.wants_room && up && conn.may_send() && conn.send.is_roomy() {
                 conn.wants_room = false;
                 events.push(Event::Writable { conn: id });
             }
