@@ -101,6 +101,8 @@ struct Slot {
     to_arm: bool,
     /// Its receive was stopped because it holds its share.
     stopped: bool,
+    /// It found no shared buffer: the next receive takes one of the reserve.
+    ran_out: bool,
     /// The peer's end, or the error, behind what is held.
     end: Option<Received>,
     /// How the attempt to connect ended.
@@ -132,6 +134,8 @@ pub struct Uring {
     listening: Vec<Option<Listening>>,
     /// Whether some listener waits to be asked again.
     starved: bool,
+    /// Whether some connection has found no shared buffer since the last entry.
+    ran_out: bool,
     watched: Vec<RawFd>,
     /// Sends queued since the last entry.
     sends: u32,
@@ -181,6 +185,7 @@ impl Uring {
             armed: false,
             to_arm: false,
             stopped: false,
+            ran_out: false,
             end: None,
             connected: None,
             fixed: None,
@@ -195,6 +200,7 @@ impl Uring {
             to_arm: Vec::with_capacity(count),
             listening: Vec::with_capacity(MAX_LISTENERS),
             starved: false,
+            ran_out: false,
             watched: Vec::with_capacity(MAX_WATCHED),
             sends: 0,
             sleeper: Sleeper::new()?,
@@ -280,6 +286,7 @@ impl Transport for Uring {
             armed: false,
             to_arm: place.to_arm,
             stopped: false,
+            ran_out: false,
             end: None,
             connected: None,
             fixed,
@@ -391,7 +398,13 @@ impl Transport for Uring {
             if entered {
                 self.ring.enter()?;
             }
-            let received = self.reap(notes)?;
+            let mut received = self.reap(notes)?;
+            if std::mem::take(&mut self.ran_out) {
+                // Others hold what there is: these are served from the reserve, and in this round all the same.
+                self.arm()?;
+                self.ring.enter()?;
+                received |= self.reap(notes)?;
+            }
             self.calls.recv += u64::from(entered && received);
             self.calls.ready += u64::from(entered && !received);
             return Ok(());

@@ -60,7 +60,8 @@ impl Uring {
             place.armed = true;
             place.stopped = false;
             let conn = ConnId { slot, generation: place.generation };
-            let request = if self.shared.free() > self.shared.count() / SCARCE {
+            let reserve = std::mem::take(&mut place.ran_out);
+            let request = if !reserve && self.shared.free() > self.shared.count() / SCARCE {
                 opcode::RecvMulti::new(Fixed(slot), SHARED_GROUP).build().user_data(conn_tag(Of::Receive, conn))
             } else {
                 opcode::Recv::new(Fixed(slot), std::ptr::null_mut(), self.config.shared_buffer_bytes as u32)
@@ -150,6 +151,10 @@ impl Uring {
                 // Nothing is received any more that would tell of a reset.
                 let hangup = opcode::PollAdd::new(Fixed(conn.slot), libc::POLLERR as u32).build();
                 self.push(hangup.user_data(conn_tag(Of::Hangup, conn)))?;
+            }
+            libc::ENOBUFS if shared => {
+                place.ran_out = true;
+                self.ran_out = true;
             }
             libc::ENOBUFS | libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
             error => place.end = Some(Received::Failed(io::Error::from_raw_os_error(error).kind())),
