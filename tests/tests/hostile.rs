@@ -18,8 +18,17 @@ fn lives(client: &mut Client, reference: &mut u32) -> Result<()> {
 
 #[test]
 fn a_bad_peer_ends_alone() -> Result<()> {
+    bad_peers_end_alone(&[])
+}
+
+#[test]
+fn a_bad_peer_ends_alone_over_io_uring() -> Result<()> {
+    bad_peers_end_alone(&[("port = \"kernel\"", "port = \"uring\"")])
+}
+
+fn bad_peers_end_alone(edits: &[(&str, &str)]) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let venue = Venue::start(dir.path(), &[])?;
+    let venue = Venue::start(dir.path(), edits)?;
     let (mut good, _) = Client::session(&venue.address, "wire01", "", 1)?;
     let (_, mut reference) = good.barrier()?;
 
