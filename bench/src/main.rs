@@ -8,6 +8,8 @@ mod flow;
 mod journal;
 mod matcher;
 mod report;
+#[cfg(feature = "settlement")]
+mod settle;
 mod wire;
 
 use std::path::PathBuf;
@@ -37,11 +39,16 @@ enum Command {
     Flow(flow::FlowArgs),
     Journal(journal::JournalArgs),
     Matcher(matcher::MatcherArgs),
+    #[cfg(feature = "settlement")]
+    Settle(settle::SettleArgs),
     Wire(wire::WireArgs),
 }
 
 /// What `all` runs.
-const ALL: [&str; 4] = ["floors", "journal", "wire", "matcher"];
+#[cfg(not(feature = "settlement"))]
+const ALL: &[&str] = &["floors", "journal", "wire", "matcher"];
+#[cfg(feature = "settlement")]
+const ALL: &[&str] = &["floors", "journal", "settle", "wire", "matcher"];
 
 impl Command {
     /// Runs a bench; none for a command that measures nothing.
@@ -52,6 +59,8 @@ impl Command {
             Self::Flow(args) => flow::run(args).map(|()| None),
             Self::Journal(args) => journal::run(args).map(Some),
             Self::Matcher(args) => matcher::run(args).map(Some),
+            #[cfg(feature = "settlement")]
+            Self::Settle(args) => settle::run(args).map(Some),
             Self::Wire(args) => wire::run(args).map(Some),
         }
     }

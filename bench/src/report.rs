@@ -84,7 +84,28 @@ pub struct Throughput {
     pub timer_ns: u64,
 }
 
-/// A figure: of latencies, or of a throughput.
+/// How much is done in a second, beside how much of the floor.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rate {
+    /// Name of the bench.
+    pub bench: &'static str,
+    /// Name of the case.
+    pub case: String,
+    /// What is counted.
+    pub unit: &'static str,
+    /// How many in all.
+    pub n: u64,
+    /// A second: the rounds' median.
+    pub per_second: f64,
+    /// CPU microseconds of one: the rounds' median.
+    pub cpu_us: f64,
+    /// Name of the floor; the floor names itself.
+    pub floor: String,
+    /// This over the floor, a second: the median of the rounds' ratios.
+    pub ratio: f64,
+}
+
+/// A figure: of latencies, of a throughput, or of a rate.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Figure {
@@ -92,6 +113,8 @@ pub enum Figure {
     Latency(Case),
     /// An engine over a workload.
     Throughput(Throughput),
+    /// A rate beside its floor.
+    Rate(Rate),
 }
 
 /// Everything of one run.
@@ -189,6 +212,10 @@ impl Results {
         if !latencies.is_empty() {
             latency_table(&latencies);
         }
+        let rates: Vec<&Rate> = self.results.iter().filter_map(Figure::rate).collect();
+        if !rates.is_empty() {
+            rate_table(&rates);
+        }
         let throughputs: Vec<&Throughput> = self.results.iter().filter_map(Figure::throughput).collect();
         if !throughputs.is_empty() {
             throughput_table(&throughputs);
@@ -205,15 +232,32 @@ impl Figure {
     const fn latency(&self) -> Option<&Case> {
         match self {
             Self::Latency(case) => Some(case),
-            Self::Throughput(_) => None,
+            _ => None,
         }
     }
 
     const fn throughput(&self) -> Option<&Throughput> {
         match self {
             Self::Throughput(found) => Some(found),
-            Self::Latency(_) => None,
+            _ => None,
         }
+    }
+
+    const fn rate(&self) -> Option<&Rate> {
+        match self {
+            Self::Rate(found) => Some(found),
+            _ => None,
+        }
+    }
+}
+
+fn rate_table(rates: &[&Rate]) {
+    println!(
+        "\n{:<28} {:>8} {:<10} {:>12} {:>12}  {:<22} {:>7}",
+        "case", "n", "of", "a second", "CPU us each", "floor", "x floor"
+    );
+    for Rate { case, n, unit, per_second, cpu_us, floor, ratio, .. } in rates {
+        println!("{case:<28} {n:>8} {unit:<10} {per_second:>12.1} {cpu_us:>12.1}  {floor:<22} {ratio:>7.2}");
     }
 }
 

@@ -6,4 +6,6 @@ pub mod ledger;
 pub mod machine;
 pub mod proof;
 pub mod record;
+pub mod sim;
 pub mod validator;
+pub mod vault;

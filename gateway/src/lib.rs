@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod day;
 pub mod entry;
+pub mod hex;
 pub mod journal;
 pub mod pipeline;
 pub mod publish;

@@ -4,10 +4,12 @@
 //! OUCH 5.0 from the bytes up. What the tests read from a venue is what any user would: its lines, its exit code, its port.
 
 mod client;
+mod cluster;
 mod operator;
 mod venue;
 
 pub use client::{Client, Login, Message, cancel, enter, kinds, query, replace};
+pub use cluster::{Cluster, Tip};
 pub use operator::Operator;
 pub use venue::{Finished, Venue, binary, configure, repository, run, sample};
 

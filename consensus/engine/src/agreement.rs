@@ -2,11 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use bytes::Bytes as Body;
 
 /// Resolves to a body; dropped when a view is given up.
 pub type Next<'a> = Pin<Box<dyn Future<Output = Body> + Send + 'a>>;
+
+/// The engine's own metrics, in Prometheus' text format.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What is known of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,20 @@ pub enum Verdict {
     Invalid,
     /// It cannot be told here and now: abstain.
     Unknown,
+}
+
+/// The block that a body was agreed on in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// Its height; blocks without a body have heights too.
+    pub height: u64,
+    /// Digest of the block before it.
+    pub parent: [u8; 32],
+    /// Its digest.
+    pub digest: [u8; 32],
+    /// A quorum's signatures over that digest, as [`crate::certificate::verify`] reads them; `None` if this validator has only those of a
+    /// later block, which finalize this one too.
+    pub certificate: Option<&'a [u8]>,
 }
 
 /// The state that bodies are agreed for. Bodies are numbered from 1 and are checked and settled in that order.
@@ -37,10 +55,19 @@ pub trait Agreement: Send + Sync + 'static {
     /// that was checked before.
     fn verify(&self, number: u64, body: &Body) -> Verdict;
 
+    /// Says that a quorum has finalized the body with this number. It is not settled here yet.
+    fn certified(&self, _number: u64) {}
+
     /// Settles an agreed body durably; called in order, and at least once for each. `false` stops the engine, and the body will be
     /// settled again at the next start.
-    fn settle(&self, number: u64, body: &Body) -> bool;
+    fn settle(&self, number: u64, body: &Body, place: &Place<'_>) -> bool;
 
     /// Says that the block at this height, with all before it, is settled here. Blocks without a body have heights too.
     fn settled(&self, height: u64);
+
+    /// Says that a member has contradicted itself: two of its votes, at hand and signed, exclude one another.
+    fn witnessed(&self, _member: [u8; 32], _what: &'static str) {}
+
+    /// Says that the engine runs, and where its metrics are.
+    fn started(&self, _metrics: Metrics) {}
 }

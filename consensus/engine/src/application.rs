@@ -34,6 +34,7 @@ use futures::future::{Either, select};
 
 use crate::agreement::{Agreement, Body, Verdict};
 use crate::block::{Block, DigestedBlock};
+use crate::certificate::Certificates;
 
 /// How long a proposer without a body waits for its parent to be finalized before it proposes a block without a body.
 const PARENT_PATIENCE: Duration = Duration::from_millis(500);
@@ -49,19 +50,28 @@ const MAX_ANCESTORS: usize = 1024;
 pub(crate) struct Application<S> {
     agreement: Arc<dyn Agreement>,
     settled: Arc<AtomicU64>,
+    certificates: Certificates,
     scheme: PhantomData<fn() -> S>,
 }
 
 impl<S> Clone for Application<S> {
     fn clone(&self) -> Self {
-        Self { agreement: self.agreement.clone(), settled: self.settled.clone(), scheme: PhantomData }
+        let (agreement, settled) = (self.agreement.clone(), self.settled.clone());
+        Self { agreement, settled, certificates: self.certificates.clone(), scheme: PhantomData }
     }
 }
 
 impl<S> Application<S> {
     /// `settled` is the height of the last settled block, as the applier counts it.
-    pub(crate) fn new(agreement: Arc<dyn Agreement>, settled: Arc<AtomicU64>) -> Self {
-        Self { agreement, settled, scheme: PhantomData }
+    pub(crate) fn new(agreement: Arc<dyn Agreement>, settled: Arc<AtomicU64>, certificates: Certificates) -> Self {
+        Self { agreement, settled, certificates, scheme: PhantomData }
+    }
+
+    /// Remembers which body a block carries.
+    fn remember(&self, block: &Block, digest: Digest) {
+        if block.body().is_some() {
+            self.certificates.seen(digest, block.settles());
+        }
     }
 
     /// Has the agreement check what the block and its ancestors carry and it has not checked yet, oldest first.
@@ -133,6 +143,7 @@ where
         }
         let block = parent.inner().child_of(parent.digest(), body);
         let digest = block.digest();
+        self.remember(&block, digest);
         Some(Digested::precomputed(block, digest))
     }
 
@@ -143,6 +154,7 @@ where
         if !block.inner().follows(parent.inner()) {
             return false;
         }
+        self.remember(block.inner(), block.digest());
         // A body that was checked before may come again, in a block of its own or in one that was made up: it is compared once more.
         let verdict = match block.inner().body() {
             Some(body) if block.inner().settles() <= self.agreement.checked() => {

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use commonware_actor::Feedback;
-use commonware_consensus::{Heightable, Reporter};
+use commonware_consensus::{Block as _, Heightable, Reporter};
+use commonware_cryptography::Digestible;
+use commonware_cryptography::blake3::Digest;
 use commonware_utils::Acknowledgement;
 use commonware_utils::acknowledgement::Exact;
 use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, Place};
 use crate::block::{DigestedBlock, Update};
+use crate::certificate::Certificates;
 
 /// Marshal's end: hands finalized blocks over. Marshal lets only a few blocks go unacknowledged, which bounds this channel.
 #[derive(Clone)]
@@ -37,30 +40,47 @@ impl Reporter for Deliveries {
 /// Settles finalized blocks, one after another.
 pub(crate) struct Applier {
     agreement: Arc<dyn Agreement>,
+    certificates: Certificates,
     settled: Arc<AtomicU64>,
     deliveries: UnboundedReceiver<(DigestedBlock, Exact)>,
 }
 
 impl Applier {
     /// An applier, and the end that marshal reports to. `settled` is raised to each height that is settled.
-    pub(crate) fn new(agreement: Arc<dyn Agreement>, settled: Arc<AtomicU64>) -> (Self, Deliveries) {
+    pub(crate) fn new(
+        agreement: Arc<dyn Agreement>,
+        certificates: Certificates,
+        settled: Arc<AtomicU64>,
+    ) -> (Self, Deliveries) {
         let (sender, deliveries) = unbounded();
-        (Self { agreement, settled, deliveries }, Deliveries { sender })
+        (Self { agreement, certificates, settled, deliveries }, Deliveries { sender })
     }
 
-    /// Runs until marshal is gone or settling fails. `done` is told each height that is done with.
-    pub(crate) async fn run(mut self, mut done: impl FnMut(u64)) {
+    /// Runs until marshal is gone or settling fails. `done` is told the height and the size of each block that is done with.
+    pub(crate) async fn run(mut self, mut done: impl FnMut(u64, usize)) {
         while let Some((block, acknowledgement)) = self.deliveries.next().await {
-            if let Some(body) = block.inner().body()
-                && !self.agreement.settle(block.inner().settles(), body)
-            {
-                return;
-            }
             let height = block.height().get();
+            let certificate = self.certificates.take(&block.digest());
+            let body = block.inner().body();
+            if let Some(body) = body {
+                let place = Place {
+                    height,
+                    parent: bytes(&block.inner().parent()),
+                    digest: bytes(&block.digest()),
+                    certificate: certificate.as_deref(),
+                };
+                if !self.agreement.settle(block.inner().settles(), body, &place) {
+                    return;
+                }
+            }
             self.settled.store(height, Ordering::Release);
             self.agreement.settled(height);
             acknowledgement.acknowledge();
-            done(height);
+            done(height, body.map_or(0, |body| body.len()));
         }
     }
+}
+
+fn bytes(digest: &Digest) -> [u8; 32] {
+    digest.as_ref().try_into().expect("a digest has 32 bytes")
 }

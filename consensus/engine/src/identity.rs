@@ -30,13 +30,13 @@ pub(crate) fn load_or_create(dir: &Path) -> io::Result<PrivateKey> {
                 format!("{} is not a validator's key ({error}): restore it", path.display()),
             )
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir, &path),
         Err(error) => Err(error),
     }
 }
 
 /// Makes a key and gives it its name only once it is durable.
-fn create(dir: &Path, path: &Path) -> io::Result<PrivateKey> {
+fn make(dir: &Path, path: &Path) -> io::Result<PrivateKey> {
     let key = PrivateKey::random(sys_rng());
     let draft = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

@@ -9,6 +9,11 @@
 //!                        verify ◄── blocks of others
 //! ```
 //!
+//! - [`Validator`] runs one in the real world, alone or in a committee. [`node`] is the wiring that it shares with a simulator: over a
+//!   [`context`], which is a real runtime or a simulated one, and over [`network`] channels, whatever stands behind them.
+//! - [`simulated`]: several of them in a world made of one seed.
+//! - [`shelf`]: where votes, blocks and certificates are kept; the caller brings it. [`certificate`]: what a quorum has signed.
+//!
 //! Without feature `commonware` this package is empty.
 #![cfg(feature = "commonware")]
 
@@ -16,11 +21,15 @@ mod agreement;
 mod application;
 mod applier;
 pub mod block;
+pub mod certificate;
+pub mod context;
 mod identity;
-mod network;
-mod node;
-mod single;
+pub mod network;
+pub mod node;
+pub mod shelf;
+pub mod simulated;
+mod validator;
 
-pub use agreement::{Agreement, Body, Next, Verdict};
+pub use agreement::{Agreement, Body, Metrics, Next, Place, Verdict};
 pub use node::Timing;
-pub use single::Single;
+pub use validator::{MAX_MEMBERS, Member, Membership, Validator};

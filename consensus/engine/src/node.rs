@@ -1,47 +1,53 @@
 //! One validator, wired up: simplex agrees, marshal orders and persists, our application proposes and verifies, our applier
 //! settles.
 //!
-//! Generic over the runtime, the scheme of the votes and the network, so that the same wiring serves one validator inside the gateway,
-//! several over a real network, and all of them in a deterministic simulation.
+//! The same wiring serves one validator inside the gateway, several over a real network, and all of them in a deterministic simulation:
+//! runtime and network are what [`crate::context`] and [`crate::network`] hold.
 
+use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use commonware_broadcast::buffered;
+use commonware_consensus::Reporters;
 use commonware_consensus::marshal::{self, Start, core::Actor as Marshal, resolver, standard::Inline};
-use commonware_consensus::simplex::config::{ForwardPolicy, SkipPolicy};
+use commonware_consensus::simplex::config::{ForwardPolicy, SkipBudget, SkipPolicy};
 use commonware_consensus::simplex::elector::RoundRobin;
-use commonware_consensus::simplex::{self, Floor, scheme::Scheme as VoteScheme};
+use commonware_consensus::simplex::scheme::ed25519::Scheme;
+use commonware_consensus::simplex::{self, Floor};
 use commonware_consensus::types::{Epoch, FixedEpocher, Height, ViewDelta};
-use commonware_cryptography::blake3::{Blake3, Digest};
-use commonware_cryptography::certificate::{ConstantProvider, Scheme};
+use commonware_cryptography::blake3::Blake3;
+use commonware_cryptography::certificate::{ConstantProvider, Scheme as _, Verifier as _};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_cryptography::{Digested, Digestible};
-use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;
-use commonware_runtime::{Clock, Handle, Metrics, Spawner, Storage};
+use commonware_runtime::{Handle, Spawner, Supervisor};
 use commonware_storage::archive::prunable;
 use commonware_storage::translator::EightCap;
 use commonware_utils::NonZeroDuration;
 use futures::future::select_all;
-use rand_core::CryptoRng;
 
 use crate::agreement::Agreement;
 use crate::application::Application;
 use crate::applier::Applier;
 use crate::block::Block;
+use crate::certificate::Certificates;
+use crate::context::Context;
+use crate::network::{Inlet, Outlet, Peers};
 
 /// Messages that an actor's mailbox holds.
 const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not 0");
 /// Views behind the last finalized one that the engine remembers.
 const VIEW_RETENTION: ViewDelta = ViewDelta::new(32);
 /// Items in one section of an archive; sections are pruned as a whole.
-const SECTION_ITEMS: NonZeroU64 = NonZeroU64::new(64).expect("not 0");
-/// Finalized blocks that marshal keeps for peers that fall behind; whoever needs older ones finds the bodies where they were settled.
-const KEPT_BLOCKS: u64 = 256;
+const SECTION_ITEMS: NonZeroU64 = NonZeroU64::new(16).expect("not 0");
+/// Finalized blocks, and bytes of them, that marshal keeps in memory for peers that fall behind; whoever needs older ones finds the bodies
+/// where they were settled.
+const KEPT_BLOCKS: usize = 4096;
+const KEPT_BYTES: usize = 32 << 20;
 /// Bytes that are buffered before an index is written, before values are, and when a journal is read.
 const KEY_WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not 0");
 const VALUE_WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not 0");
@@ -77,30 +83,54 @@ impl Default for Timing {
 }
 
 /// The channels of a validator, each to all of its peers.
-pub(crate) struct Channels<Tx, Rx> {
-    pub(crate) votes: (Tx, Rx),
-    pub(crate) certificates: (Tx, Rx),
-    pub(crate) views: (Tx, Rx),
-    pub(crate) blocks: (Tx, Rx),
-    pub(crate) backfill: (Tx, Rx),
+pub struct Channels {
+    /// Votes.
+    pub votes: (Outlet, Inlet),
+    /// Certificates.
+    pub certificates: (Outlet, Inlet),
+    /// Requests for certificates of views that were missed.
+    pub views: (Outlet, Inlet),
+    /// Proposed blocks.
+    pub blocks: (Outlet, Inlet),
+    /// Requests for blocks that were missed.
+    pub backfill: (Outlet, Inlet),
+}
+
+impl Channels {
+    /// How many there are.
+    pub const COUNT: u64 = 5;
+
+    /// The channels of a network that numbers them from 0.
+    ///
+    /// # Panics
+    /// Unless there are [`Channels::COUNT`].
+    pub fn of(channels: Vec<(Outlet, Inlet)>) -> Self {
+        let count = channels.len();
+        let Ok([votes, certificates, views, blocks, backfill]) = <[_; 5]>::try_from(channels) else {
+            panic!("{count} channels");
+        };
+        Self { votes, certificates, views, blocks, backfill }
+    }
 }
 
 /// Who a validator is and whom it talks to.
-pub(crate) struct Identity<S, B, P> {
-    pub(crate) me: PublicKey,
-    pub(crate) scheme: S,
-    pub(crate) blocker: B,
-    pub(crate) peers: P,
+pub struct Identity {
+    /// Its public key.
+    pub me: PublicKey,
+    /// What it votes with, and checks the votes of others with.
+    pub scheme: Scheme,
+    /// The others.
+    pub peers: Peers,
 }
 
 /// A running validator. Its tasks end with the context that it was started in.
-pub(crate) struct Node {
+pub struct Node {
     tasks: Vec<Handle<()>>,
 }
 
 impl Node {
     /// Resolves when one of the validator's tasks has ended, which none does by itself while all is well.
-    pub(crate) async fn ended(self) -> String {
+    pub async fn ended(self) -> String {
         match select_all(self.tasks).await {
             (Ok(()), task, _) => format!("task {task} ended"),
             (Err(error), task, _) => format!("task {task}: {error}"),
@@ -108,23 +138,16 @@ impl Node {
     }
 }
 
-/// Starts a validator. Its partitions are its own as long as no other validator stores in the same directory.
-pub(crate) async fn start<E, S, B, P, Tx, Rx>(
-    context: &E,
+/// Starts a validator. What it remembers is on the context's shelf, which no other validator uses.
+pub async fn start(
+    context: &Context,
     agreement: Arc<dyn Agreement>,
-    identity: Identity<S, B, P>,
-    channels: Channels<Tx, Rx>,
+    identity: Identity,
+    channels: Channels,
     timing: Timing,
-) -> Node
-where
-    E: Clock + CryptoRng + Spawner + Storage + Metrics,
-    S: VoteScheme<Digest> + Scheme<PublicKey = PublicKey>,
-    B: Blocker<PublicKey = PublicKey>,
-    P: Provider<PublicKey = PublicKey>,
-    Tx: Sender<PublicKey = PublicKey>,
-    Rx: Receiver<PublicKey = PublicKey>,
-{
-    let Identity { me, scheme, blocker, peers } = identity;
+) -> Node {
+    let Identity { me, scheme, peers } = identity;
+    let alone = scheme.participants().len() == 1;
     let page_cache = CacheRef::new(PAGE_BYTES, PAGES);
     let genesis = Block::genesis();
     let genesis_digest = genesis.digest();
@@ -132,8 +155,8 @@ where
 
     let blocks = prunable::Archive::init(context.child("blocks"), archive("blocks", (), &page_cache));
     let blocks = blocks.await.expect("the archive of blocks opens");
-    let certificates = S::certificate_codec_config_unbounded();
-    let finalizations = archive("finalizations", certificates, &page_cache);
+    let unbounded = Scheme::certificate_codec_config_unbounded();
+    let finalizations = archive("finalizations", unbounded, &page_cache);
     let finalizations = prunable::Archive::init(context.child("finalizations"), finalizations);
     let finalizations = finalizations.await.expect("the archive of finalizations opens");
 
@@ -181,8 +204,8 @@ where
         context.child("backfill"),
         resolver::p2p::Config {
             public_key: me,
-            peer_provider: peers,
-            blocker: blocker.clone(),
+            peer_provider: peers.clone(),
+            blocker: peers.clone(),
             mailbox_size: MAILBOX,
             fetch_timeout: NonZeroDuration::new_panic(FETCH_TIMEOUT),
             fetch_retry_delay: FETCH_RETRY_DELAY,
@@ -192,29 +215,37 @@ where
         channels.backfill,
     );
 
+    let certificates = Certificates::new(agreement.clone(), scheme.participants().clone());
     // The applier syncs files: it has a thread of its own, and the engine goes on with the next block meanwhile.
-    let (applier, deliveries) = Applier::new(agreement.clone(), settled.clone());
+    let (applier, deliveries) = Applier::new(agreement.clone(), certificates.clone(), settled.clone());
     let pruning = mailbox.clone();
+    let mut kept = Kept::default();
     let applier = context.child("applier").dedicated().spawn(move |_| {
-        applier.run(move |height| {
-            if height > KEPT_BLOCKS && height % SECTION_ITEMS.get() == 0 {
-                pruning.prune(Height::new(height - KEPT_BLOCKS));
+        applier.run(move |height, bytes| {
+            if let Some(oldest) = kept.add(height, bytes) {
+                pruning.prune(Height::new(oldest));
             }
         })
     });
     let marshal = marshal.start(deliveries, buffer, backfill);
 
-    let application =
-        Inline::new(context.child("application"), Application::<S>::new(agreement, settled), mailbox, epocher);
+    let application = Inline::new(
+        context.child("application"),
+        Application::<Scheme>::new(agreement, settled, certificates.clone()),
+        mailbox,
+        epocher,
+    );
+    // A leader that has been silent is not waited for in each of its views.
+    let skip = SkipPolicy::Enabled { timeout: timing.certification * 2, budget: SkipBudget::default() };
     let engine = simplex::Engine::new(
         context.child("engine"),
         simplex::Config {
             scheme,
             elector: RoundRobin::<Blake3>::default(),
-            blocker,
+            blocker: peers,
             automaton: application.clone(),
             relay: application.clone(),
-            reporter: application,
+            reporter: Reporters::from((certificates, application)),
             // Without it, equivocation goes unseen once a view has its certificate.
             track_historical_votes: true,
             strategy: Sequential,
@@ -229,7 +260,7 @@ where
             certification_timeout: timing.certification,
             timeout_retry: timing.certification,
             view_retention: VIEW_RETENTION,
-            skip: SkipPolicy::Disabled,
+            skip: if alone { SkipPolicy::Disabled } else { skip },
             fetch_timeout: NonZeroDuration::new_panic(FETCH_TIMEOUT),
             fetch_retry_delay: FETCH_RETRY_DELAY,
             forward: ForwardPolicy::Disabled,
@@ -237,6 +268,26 @@ where
     );
     let engine = engine.start(channels.votes, channels.certificates, channels.views);
     Node { tasks: vec![broadcast, marshal, applier, engine] }
+}
+
+/// The blocks that marshal keeps, so that their number and their bytes stay bounded.
+#[derive(Default)]
+struct Kept {
+    blocks: VecDeque<(u64, usize)>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// A block more; answers the oldest that is to be kept, when it is time to prune.
+    fn add(&mut self, height: u64, bytes: usize) -> Option<u64> {
+        self.blocks.push_back((height, bytes));
+        self.bytes += bytes;
+        while self.blocks.len() > KEPT_BLOCKS || (self.bytes > KEPT_BYTES && self.blocks.len() > 1) {
+            self.bytes -= self.blocks.pop_front().map_or(0, |(_, bytes)| bytes);
+        }
+        let oldest = self.blocks.front().map_or(height, |&(oldest, _)| oldest);
+        (height % SECTION_ITEMS.get() == 0 && oldest > SECTION_ITEMS.get()).then_some(oldest)
+    }
 }
 
 /// An archive of marshal's, by its name.

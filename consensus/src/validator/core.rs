@@ -4,17 +4,17 @@
 //! A body of the engine is the bytes of a batch, and has the batch's number. A batch of our own gateway that is refused stops this
 //! validator; so does one of anybody's that proves the gateway at fault.
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use wirebook_engine::block::MAX_BODY_BYTES;
-use wirebook_engine::{Agreement, Body, Next, Verdict};
+use wirebook_engine::{Agreement, Body, Metrics, Next, Place, Verdict};
 
 use crate::batch::{Batch, Digest32, MAX_BATCH_BYTES};
 
-use super::evidence;
 use super::inbox::{Inbox, OfferError, Taken};
 use super::replica::{Refusal, Replica, SharedStore, Tip, lock};
 use super::status::{Fault, Finalized, Status};
@@ -23,23 +23,62 @@ use super::volume::{Directory, Volume};
 
 const _: () = assert!(MAX_BATCH_BYTES <= MAX_BODY_BYTES, "a batch is a body of the engine");
 
+/// Keeps a refused batch as evidence; answers where.
+pub(crate) type Keep = Box<dyn Fn(&Batch, &Refusal) -> io::Result<PathBuf> + Send + Sync>;
+
 /// One validator without its engine.
-pub(super) struct Core<V: Volume = Directory> {
+pub(crate) struct Core<V: Volume = Directory> {
     inbox: Inbox,
     replica: Mutex<Replica<V>>,
     store: SharedStore<V>,
-    pub(super) status: Status,
-    evidence: PathBuf,
+    pub(crate) status: Status,
+    evidence: Keep,
     /// Height of the last consensus block that is settled here; blocks without a batch count too.
     applied: AtomicU64,
     /// A refusal that is published once the consensus block at this height is settled.
     pending: Mutex<Option<(u64, Fault)>>,
     halt: Mutex<Option<oneshot::Sender<()>>>,
+    /// The engine's own metrics, once it runs.
+    metrics: Mutex<Option<Metrics>>,
+    certified: Mutex<Option<Certified>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+/// The newest settled block that this validator has a certificate of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified {
+    /// Number of the batch in it.
+    pub number: u64,
+    /// The block's height.
+    pub height: u64,
+    /// Digest of the block before it.
+    pub parent: Digest32,
+    /// Its digest.
+    pub digest: Digest32,
+    /// A quorum's signatures over that digest.
+    pub certificate: Vec<u8>,
+}
+
+/// Told of a batch's way, on the engine's threads: to be quick.
+pub trait Observer: Send + Sync + 'static {
+    /// A quorum has finalized the batch; it is not durable here yet.
+    fn certified(&self, _number: u64) {}
+
+    /// The batch is final, and durable here.
+    fn finalized(&self, _finalized: &Finalized) {}
+
+    /// A member of the committee has contradicted itself: two of its votes, at hand and signed, exclude one another.
+    fn witnessed(&self, _member: [u8; 32], _what: &'static str) {}
 }
 
 impl<V: Volume> Core<V> {
     /// A validator over a replica that has been brought up to the store. The receiver resolves when the validator is to stop.
-    pub(super) fn new(replica: Replica<V>, store: SharedStore<V>, evidence: PathBuf) -> (Self, oneshot::Receiver<()>) {
+    pub(crate) fn new(
+        replica: Replica<V>,
+        store: SharedStore<V>,
+        evidence: Keep,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> (Self, oneshot::Receiver<()>) {
         let (halt, halted) = oneshot::channel();
         let finalized = Finalized::from(replica.tip());
         let core = Self {
@@ -51,12 +90,15 @@ impl<V: Volume> Core<V> {
             applied: AtomicU64::new(0),
             pending: Mutex::new(None),
             halt: Mutex::new(Some(halt)),
+            metrics: Mutex::new(None),
+            certified: Mutex::new(None),
+            observer,
         };
         (core, halted)
     }
 
     /// Takes in a batch that the gateway offers; quiet about what it has offered before.
-    pub(super) fn offer(&self, batch: Batch) -> Result<(), OfferError> {
+    pub(crate) fn offer(&self, batch: Batch) -> Result<(), OfferError> {
         if let Some(fault) = self.status.fault() {
             return Err(OfferError::Fault(Box::new(fault)));
         }
@@ -117,9 +159,9 @@ impl<V: Volume> Core<V> {
             && let Some(first) = self.inbox.get(batch.number()).filter(|first| *first.digest() == other)
         {
             // The other half of the evidence is nowhere on disk yet; if it cannot be kept, then neither can this one.
-            let _ = evidence::keep(&self.evidence, &first, &Refusal::Equivocation { other: *batch.digest() });
+            let _ = (self.evidence)(&first, &Refusal::Equivocation { other: *batch.digest() });
         }
-        let evidence = evidence::keep(&self.evidence, batch, &refusal).map_err(|error| error.to_string());
+        let evidence = (self.evidence)(batch, &refusal).map_err(|error| error.to_string());
         let digest: Digest32 = *batch.digest();
         Fault::Refused { number: batch.number(), digest, refusal, evidence }
     }
@@ -128,6 +170,32 @@ impl<V: Volume> Core<V> {
     pub(super) fn fail(&self, fault: Fault) {
         self.status.fail(fault);
         self.halt();
+    }
+
+    /// The last batch that is executed here; it may not be final.
+    pub(crate) fn executed(&self) -> Finalized {
+        Finalized::from(lock(&self.replica).tip())
+    }
+
+    /// A stored batch.
+    pub(crate) fn read(&self, number: u64) -> Result<Batch, StoreError> {
+        lock(&self.store).read(number)
+    }
+
+    /// The newest settled block that there is a certificate of.
+    pub(super) fn newest_certified(&self) -> Option<Certified> {
+        lock(&self.certified).clone()
+    }
+
+    /// The engine's metrics; empty before it runs.
+    pub(super) fn engine_metrics(&self) -> String {
+        let metrics = lock(&self.metrics).clone();
+        metrics.map(|encode| encode()).unwrap_or_default()
+    }
+
+    /// Batches and bytes that wait.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        self.inbox.waiting()
     }
 
     /// Asks the validator to stop; it keeps what is finalized.
@@ -154,7 +222,11 @@ impl<V: Volume> Core<V> {
         drop(store);
         lock(&self.replica).stored(batch.number());
         self.inbox.settled(batch.number());
-        self.status.publish(Finalized::from(Tip::of(batch)));
+        let finalized = Finalized::from(Tip::of(batch));
+        self.status.publish(finalized);
+        if let Some(observer) = &self.observer {
+            observer.finalized(&finalized);
+        }
         Ok(())
     }
 }
@@ -202,7 +274,7 @@ impl<V: Volume> Agreement for Core<V> {
         }
     }
 
-    fn settle(&self, number: u64, body: &Body) -> bool {
+    fn settle(&self, number: u64, body: &Body, place: &Place<'_>) -> bool {
         let Some(batch) = self.batch(number, body) else {
             self.fail(Fault::Engine(format!("what was agreed on as batch {number} is none")));
             return false;
@@ -219,12 +291,33 @@ impl<V: Volume> Agreement for Core<V> {
             }
             return false;
         }
+        if let Some(certificate) = place.certificate {
+            let Place { height, parent, digest, .. } = *place;
+            let certified = Certified { number, height, parent, digest, certificate: certificate.to_vec() };
+            *lock(&self.certified) = Some(certified);
+        }
         let stored = self.store(&batch).map_err(|error| self.fail(Fault::Store(error.to_string())));
         stored.is_ok()
+    }
+
+    fn certified(&self, number: u64) {
+        if let Some(observer) = &self.observer {
+            observer.certified(number);
+        }
     }
 
     fn settled(&self, height: u64) {
         self.applied.fetch_max(height, Ordering::Release);
         self.publish_pending();
+    }
+
+    fn witnessed(&self, member: [u8; 32], what: &'static str) {
+        if let Some(observer) = &self.observer {
+            observer.witnessed(member, what);
+        }
+    }
+
+    fn started(&self, metrics: Metrics) {
+        *lock(&self.metrics) = Some(metrics);
     }
 }

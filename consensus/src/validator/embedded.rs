@@ -1,7 +1,8 @@
-//! One validator inside the gateway's process: its own thread, its own runtime with one worker, its own directory, no port.
+//! One validator inside a process: its own thread, its own runtime, its own directory. Alone it has no port, and agrees with nobody but
+//! itself; in a committee it is what `wirebook validator` runs.
 //!
-//! It agrees with nobody but itself, and yet it is the real thing: the same engine, checks and store as a validator among several. What
-//! it finalizes has been signed, re-executed, compared and made durable apart from the gateway's journal.
+//! Either way it is the same engine, checks and store. What it finalizes has been signed, re-executed, compared and made durable apart
+//! from the gateway's journal.
 //!
 //! - [`EmbeddedValidator::start`] opens the store, brings the executor up to it, and returns once offers can be taken.
 //! - [`Handle::offer`] never waits. [`Handle::finalized`] is durable. After a restart the gateway goes on from there and offers again
@@ -9,7 +10,7 @@
 //! - A batch that is refused stops settlement, with the batch kept as evidence; so does a disk that fails. The rest of the process goes
 //!   on; the gateway decides what a [`Fault`] means for it.
 //!
-//! Directory: `lock`, `validator.key`, `batches/` (the store), `engine/` (votes, blocks, certificates), `evidence/`.
+//! Directory: `lock`, `validator.key`, `batches/` (the store), `vault/` (votes, blocks, certificates), `evidence/`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -20,18 +21,22 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use wirebook_engine::Single;
-pub use wirebook_engine::Timing;
+use wirebook_engine::Validator;
+pub use wirebook_engine::{MAX_MEMBERS, Member, Membership, Timing};
 
 use crate::batch::{Batch, VerifyingKey};
 
-use super::core::Core;
+pub use super::core::{Certified, Observer};
+use super::core::{Core, Keep};
+use super::evidence;
 use super::executor::Executor;
 pub use super::inbox::OfferError;
-use super::replica::{Replica, ResumeError};
+use super::metrics;
+use super::replica::{Replica, ResumeError, lock};
 pub use super::status::{Fault, Finalized, WaitError};
 use super::store::{Store, StoreError};
 use super::volume::Directory;
+use crate::vault::{Counts, Options, Vault, VaultError};
 
 #[cfg(test)]
 mod tests;
@@ -39,8 +44,13 @@ mod tests;
 /// What votes are signed for, before the shard's number: votes of one chain mean nothing on another.
 const NAMESPACE: &str = "wirebook-settlement-shard";
 
-/// Where an embedded validator lives and whom it believes.
-#[derive(Clone, Debug)]
+/// What the votes of a shard's chain are signed for.
+pub fn namespace(shard: u16) -> String {
+    format!("{NAMESPACE}-{shard}")
+}
+
+/// Where a validator lives and whom it believes.
+#[derive(Clone)]
 pub struct Config {
     /// The validator's own directory; made if missing. One validator at a time uses it.
     pub dir: PathBuf,
@@ -50,6 +60,23 @@ pub struct Config {
     pub gateway: VerifyingKey,
     /// When views are given up.
     pub timing: Timing,
+    /// With whom it agrees.
+    pub membership: Membership,
+    /// Told of each batch's way; `None`: nobody.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("dir", &self.dir).field("membership", &self.membership).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// A validator that agrees with nobody but itself.
+    pub fn alone(dir: PathBuf, shard: u16, gateway: VerifyingKey) -> Self {
+        Self { dir, shard, gateway, timing: Timing::default(), membership: Membership::Alone, observer: None }
+    }
 }
 
 /// Why an embedded validator cannot start.
@@ -75,6 +102,17 @@ pub enum StartError {
     /// The executor cannot be brought up to the store.
     #[error(transparent)]
     Resume(#[from] ResumeError),
+    /// A port cannot be listened at.
+    #[error("cannot listen at {address}: {source}")]
+    Port {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What it had voted cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// Starts embedded validators.
@@ -90,23 +128,30 @@ impl EmbeddedValidator {
         let failed = |path: PathBuf| move |source| StartError::Directory { path, source };
         fs::create_dir_all(&config.dir).map_err(failed(config.dir.clone()))?;
         let lock = lock_directory(&config)?;
-        let namespace = format!("{NAMESPACE}-{}", config.shard);
-        let engine = Single::open(&config.dir, namespace, config.timing).map_err(failed(config.dir.clone()))?;
+        let namespace = namespace(config.shard);
+        let engine = Validator::open(&config.dir, namespace, config.membership, config.timing)
+            .map_err(failed(config.dir.clone()))?;
+        let public_key = engine.public_key();
+        let votes = config.dir.join("vault");
+        let volume = Directory::open(&votes).map_err(failed(votes))?;
+        let vault = Arc::new(Vault::open(volume, Options::default())?.0);
         let batches = config.dir.join("batches");
         let volume = Directory::open(&batches).map_err(failed(batches))?;
         let store = Arc::new(Mutex::new(Store::open(volume, config.shard)?));
         let replica = Replica::resume(executor, config.shard, config.gateway, store.clone())?;
-        let (core, halted) = Core::new(replica, store, config.dir.join("evidence"));
+        let evidence = config.dir.join("evidence");
+        let keep: Keep = Box::new(move |batch, refusal| evidence::keep(&evidence, batch, refusal));
+        let (core, halted) = Core::new(replica, store, keep, config.observer);
         let core = Arc::new(core);
         let thread = {
-            let core = core.clone();
+            let (core, vault) = (core.clone(), vault.clone());
             let run = move || {
-                run(engine, &core, halted);
+                run(engine, vault, &core, halted);
                 drop(lock);
             };
             thread::Builder::new().name("settlement".into()).spawn(run).map_err(failed(config.dir))?
         };
-        Ok(Handle { core, thread: Some(thread) })
+        Ok(Handle { core, vault, public_key, thread: Mutex::new(Some(thread)) })
     }
 }
 
@@ -122,8 +167,8 @@ fn lock_directory(config: &Config) -> Result<File, StartError> {
 }
 
 /// The validator's thread: runs the engine until it is halted, and never leaves a reader of the status waiting.
-fn run(engine: Single, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
-    if let Err(reason) = engine.run(core.clone(), halted.map(|_| ()).boxed()) {
+fn run(engine: Validator, vault: Arc<Vault>, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
+    if let Err(reason) = engine.run(vault, core.clone(), halted.map(|_| ()).boxed()) {
         // If settling has failed, that is published already, and this is only what follows from it.
         core.fail(Fault::Engine(reason));
     }
@@ -133,7 +178,9 @@ fn run(engine: Single, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
 /// A running validator. Dropping it stops the validator and waits for it.
 pub struct Handle {
     core: Arc<Core>,
-    thread: Option<JoinHandle<()>>,
+    vault: Arc<Vault>,
+    public_key: [u8; 32],
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Handle {
@@ -158,6 +205,34 @@ impl Handle {
         self.core.status.wait(height, timeout)
     }
 
+    /// The public key that it votes with.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.public_key
+    }
+
+    /// A finalized batch.
+    ///
+    /// # Errors
+    /// A number that is not stored, or a store that cannot be read.
+    pub fn batch(&self, number: u64) -> Result<Batch, StoreError> {
+        self.core.read(number)
+    }
+
+    /// The newest settled block that this validator has a quorum's certificate of.
+    pub fn certified(&self) -> Option<Certified> {
+        self.core.newest_certified()
+    }
+
+    /// What the vault has written since the start: flushes, and bytes.
+    pub fn written(&self) -> Counts {
+        self.vault.counts()
+    }
+
+    /// Metrics in Prometheus' text format: settlement's, the vault's, the engine's.
+    pub fn metrics(&self) -> String {
+        metrics::encode(&self.core.status, self.core.waiting(), &self.vault, &self.core.engine_metrics())
+    }
+
     /// Why settlement has stopped, if it has.
     pub fn fault(&self) -> Option<Fault> {
         self.core.status.fault()
@@ -167,7 +242,7 @@ impl Handle {
     ///
     /// # Errors
     /// The fault that had stopped it before.
-    pub fn shutdown(mut self) -> Result<Finalized, Box<Fault>> {
+    pub fn shutdown(self) -> Result<Finalized, Box<Fault>> {
         self.stop();
         match self.core.status.fault() {
             Some(fault) => Err(Box::new(fault)),
@@ -175,9 +250,11 @@ impl Handle {
         }
     }
 
-    fn stop(&mut self) {
+    /// Stops the validator and waits until it has.
+    pub fn stop(&self) {
         self.core.halt();
-        if let Some(thread) = self.thread.take() {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
             // The thread catches its panics and publishes them as a fault.
             let _ = thread.join();
         }

@@ -123,6 +123,12 @@ impl Inbox {
         lock(&self.inner).waiting.get(&number).cloned()
     }
 
+    /// How many batches wait, and how many bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        let inner = lock(&self.inner);
+        (inner.waiting.len(), inner.bytes)
+    }
+
     /// Lets go of the batches up to `number`: they are finalized.
     pub fn settled(&self, number: u64) {
         let mut inner = lock(&self.inner);

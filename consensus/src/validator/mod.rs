@@ -10,20 +10,31 @@
 //! - [`store`]: finalized batches, durable; over a [`volume`]. [`evidence`]: refused batches, kept for whoever has to judge.
 //! - [`inbox`]: batches on their way in, bounded. [`status`]: what the gateway may see of all this.
 //!
+//! - [`service`]: the port at which a validator takes batches and answers questions; [`client`] is the other end, [`wire`] their bytes.
+//!   [`metrics`]: what Prometheus is told.
+//!
 //! All of that knows nothing of the consensus engine and is built without it. With feature `engine`, `core` is what package
-//! `wirebook-engine` agrees for, and `embedded` is one validator on a thread of the gateway's own process.
+//! `wirebook-engine` agrees for, `keep` makes the [vault](crate::vault) its storage, and `embedded` is one validator on a thread of its own.
 
+pub mod client;
 #[cfg(feature = "engine")]
-mod core;
+pub(crate) mod core;
 #[cfg(feature = "engine")]
 pub mod embedded;
 pub mod evidence;
 pub mod executor;
 pub mod inbox;
+#[cfg(feature = "engine")]
+mod keep;
+pub mod metrics;
 pub mod replica;
 mod segment;
+pub mod service;
+#[cfg(feature = "engine")]
+pub mod serving;
 pub mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod volume;
+pub mod wire;

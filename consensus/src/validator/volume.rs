@@ -53,6 +53,18 @@ pub trait Volume: Send + 'static {
     /// As above. What was written since the last sync may then be lost even if a later sync succeeds.
     fn sync(&mut self, name: &str) -> io::Result<()>;
 
+    /// Gives a file another name, which is durable on return, in place of the old one. Nothing has the new name.
+    ///
+    /// # Errors
+    /// As above.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file, durably on return.
+    ///
+    /// # Errors
+    /// As above.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+
     /// Where a file is, for messages.
     fn describe(&self, name: &str) -> String;
 }
@@ -130,6 +142,18 @@ impl Volume for Directory {
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
         self.writable(name)?.sync_data()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.open = None;
+        fs::rename(self.path.join(from), self.path.join(to))?;
+        File::open(&self.path)?.sync_all()
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open = self.open.take().filter(|(open, _)| open != name);
+        fs::remove_file(self.path.join(name))?;
+        File::open(&self.path)?.sync_all()
     }
 
     fn describe(&self, name: &str) -> String {

@@ -7,6 +7,7 @@ pub mod convert;
 pub mod demo;
 pub mod failure;
 pub mod journal;
+pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod matching;
@@ -15,6 +16,8 @@ pub mod progress;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod sim;
+pub mod validator;
 
 use std::process::ExitCode;
 
@@ -49,7 +52,10 @@ enum Command {
     Convert(convert::ConvertArgs),
     Replay(replay::ReplayArgs),
     Journal(journal::JournalArgs),
+    Validator(validator::ValidatorArgs),
     Ledger(ledger::LedgerArgs),
+    Keys(keys::KeysArgs),
+    Sim(sim::SimArgs),
 }
 
 impl Command {
@@ -61,7 +67,10 @@ impl Command {
             Self::Convert(args) => convert::run(args),
             Self::Replay(args) => replay::run(args),
             Self::Journal(args) => journal::run(args),
+            Self::Validator(args) => validator::run(args),
             Self::Ledger(args) => ledger::run(args),
+            Self::Keys(args) => keys::run(args),
+            Self::Sim(args) => sim::run(args),
         }
     }
 }

@@ -22,6 +22,7 @@ use wirebook_bypass::stream::any::PortKind;
 use wirebook_matcher::abi::SelfTrade;
 
 use crate::cli::Failure;
+use crate::settle::ValidatorAddress;
 pub use decimal::{Decimal, DecimalError};
 pub use raw::RawConfig;
 
@@ -127,7 +128,7 @@ pub struct Journal {
 /// `[settlement]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
-    /// Whether a validator runs in this process.
+    /// Whether batches are made final at all.
     pub enabled: bool,
     /// Directory of its store.
     pub dir: PathBuf,
@@ -137,6 +138,8 @@ pub struct Settlement {
     pub seal_every_ms: u32,
     /// Batches between two snapshots; 0: only at the end.
     pub snapshot_every_batches: u32,
+    /// The validators that make batches final; none: one in this process.
+    pub validators: Vec<ValidatorAddress>,
 }
 
 /// `[matcher]`.

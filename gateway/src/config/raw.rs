@@ -99,6 +99,17 @@ pub struct RawSettlement {
     pub seal_every_records: u32,
     pub seal_every_ms: u32,
     pub snapshot_every_batches: u32,
+    #[serde(rename = "validator", skip_serializing_if = "Vec::is_empty")]
+    pub validators: Vec<RawValidator>,
+}
+
+/// `[[settlement.validator]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RawValidator {
+    pub key: String,
+    pub address: String,
 }
 
 impl Default for RawSettlement {
@@ -109,6 +120,7 @@ impl Default for RawSettlement {
             seal_every_records: 8192,
             seal_every_ms: 50,
             snapshot_every_batches: 256,
+            validators: Vec::new(),
         }
     }
 }

@@ -183,11 +183,14 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     };
 
     let key = settle::signing_key(&config.gateway.data_dir.join("gateway.key"))?;
-    let finality = if config.settlement.enabled {
+    let finality: Option<Box<dyn settle::Finality>> = if !config.settlement.enabled {
+        None
+    } else if !config.settlement.validators.is_empty() {
+        let committee = settle::Committee::start(&config.settlement.validators, config.gateway.shard);
+        Some(Box::new(committee.map_err(|error| StartError::Validator(error.to_string()))?))
+    } else {
         settle::validator(&config.settlement.dir, config.gateway.shard, key.verifying_key())
             .map_err(StartError::Validator)?
-    } else {
-        None
     };
     let (feed, feed_end) = settle::feed()?;
     let snapshots = SnapshotPlan {

@@ -59,14 +59,14 @@ mod engine {
 
     use wirebook_settlement::batch::{Batch, VerifyingKey};
     use wirebook_settlement::execute::MachineExecutor;
-    use wirebook_settlement::validator::embedded::{Config, EmbeddedValidator, Handle, OfferError, Timing};
+    use wirebook_settlement::validator::embedded::{Config, EmbeddedValidator, Handle, OfferError};
 
     use super::{Final, Finality};
 
     struct Embedded(Handle);
 
     pub(super) fn start(dir: &Path, shard: u16, gateway: VerifyingKey) -> Result<Box<dyn Finality>, String> {
-        let config = Config { dir: dir.into(), shard, gateway, timing: Timing::default() };
+        let config = Config::alone(dir.into(), shard, gateway);
         let handle =
             EmbeddedValidator::start(config, MachineExecutor::new(shard)).map_err(|error| error.to_string())?;
         Ok(Box::new(Embedded(handle)))

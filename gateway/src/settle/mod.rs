@@ -5,6 +5,7 @@
 //! validator has finalized it does not offer again. It never holds up an ack. Being a whole replica, it also writes the
 //! venue's snapshots, and after a restart begins with one itself.
 
+mod committee;
 mod feed;
 mod finality;
 mod key;
@@ -13,6 +14,7 @@ mod snapshots;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use committee::{Committee, ValidatorAddress, faulty};
 pub use feed::{Feed, FeedEnd, feed};
 pub use finality::{Final, Finality, validator};
 pub use key::{KeyError, signing_key};

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TIMING: Timing = Timing { leader: Duration::from_millis(300), certification: Duration::from_millis(900) };
 
 fn config(dir: &Path, gateway: &Gateway) -> Config {
-    Config { dir: dir.to_path_buf(), shard: SHARD, gateway: gateway.public_key(), timing: TIMING }
+    Config { timing: TIMING, ..Config::alone(dir.to_path_buf(), SHARD, gateway.public_key()) }
 }
 
 fn start(dir: &Path, gateway: &Gateway) -> Handle {
@@ -216,7 +216,7 @@ fn a_validator_recovers_from_its_store_alone() {
     }
     handle.wait_finalized(5, PATIENCE).expect("finalized");
     handle.shutdown().expect("stops");
-    std::fs::remove_dir_all(dir.path().join("engine")).expect("removes");
+    std::fs::remove_dir_all(dir.path().join("vault")).expect("removes");
     let handle = start(dir.path(), &gateway);
     assert_eq!(handle.finalized().height, 5);
     handle.offer(gateway.next_plain()).expect("room");

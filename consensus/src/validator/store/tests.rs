@@ -204,6 +204,15 @@ impl Volume for Lossy {
         }
         Ok(())
     }
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let mut files = self.files.lock().expect("lock");
+        let file = files.remove(from).expect("created before");
+        files.insert(to.to_owned(), file);
+        Ok(())
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.files.lock().expect("lock").remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
     fn describe(&self, name: &str) -> String {
         name.to_owned()
     }

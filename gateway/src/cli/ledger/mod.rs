@@ -1,7 +1,9 @@
-//! `wirebook ledger`: balances, history and proofs, from a journal that is re-executed; transfers, through a running venue.
+//! `wirebook ledger`: balances, history and proofs, from a journal that is re-executed; transfers, through a running
+//! venue; what is settled, from a validator.
 
 mod books;
 mod prove;
+mod settled;
 mod transfer;
 
 use std::path::PathBuf;
@@ -10,7 +12,7 @@ use clap::{Args, Subcommand};
 
 use super::failure::Failure;
 
-/// Balances, their history, proofs of them, and transfers
+/// Balances, their history, proofs of them, transfers, and what validators have settled
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,9 +21,10 @@ Examples:
   wirebook ledger prove wirebook-data/journal --account 2 --asset 1 --proof balance.proof
   wirebook ledger check balance.proof --root 5e0c...
   wirebook ledger transfer --admin wirebook-data/admin.sock book 17 0 2 1 5000
+  wirebook ledger tip --validator 127.0.0.1:9300
 
 Exit codes: 0 done and right; 1 ran, and found what it looks for (a broken journal, a proof that does not hold, a transfer that is \
-refused); 2 bad use or bad input.")]
+refused, what a validator does not hold); 2 bad use or bad input.")]
 pub struct LedgerArgs {
     #[command(subcommand)]
     command: LedgerCommand,
@@ -34,6 +37,11 @@ enum LedgerCommand {
     Prove(prove::ProveArgs),
     Check(prove::CheckArgs),
     Transfer(transfer::TransferArgs),
+    Tip(settled::TipArgs),
+    Wait(settled::WaitArgs),
+    Batch(settled::BatchArgs),
+    Certificate(settled::CertificateArgs),
+    Metrics(settled::MetricsArgs),
 }
 
 /// Runs the command.
@@ -47,6 +55,11 @@ pub fn run(args: &LedgerArgs) -> Result<(), Failure> {
         LedgerCommand::Prove(args) => prove::prove(args),
         LedgerCommand::Check(args) => prove::check(args),
         LedgerCommand::Transfer(args) => transfer::transfer(args),
+        LedgerCommand::Tip(args) => settled::tip(args),
+        LedgerCommand::Wait(args) => settled::wait(args),
+        LedgerCommand::Batch(args) => settled::batch(args),
+        LedgerCommand::Certificate(args) => settled::certificate(args),
+        LedgerCommand::Metrics(args) => settled::metrics(args),
     }
 }
 

@@ -21,6 +21,7 @@ use super::locate::{Path, line_of};
 use super::raw::{RawConfig, RawGateway};
 use super::{Ack, Asset, Config, Decimal, Gateway, Journal, Settlement};
 use crate::cli::Failure;
+use crate::settle::ValidatorAddress;
 
 /// Decimals of an asset, at most: what a deposit's digits leave room for.
 const MAX_DECIMALS: u8 = 18;
@@ -106,6 +107,7 @@ pub(super) fn check(raw: RawConfig, base: &FilePath) -> Result<Config, Wrong> {
         seal_every_records: within(&top.key("seal_every_records"), raw.settlement.seal_every_records, 1, 1 << 16)?,
         seal_every_ms: within(&top.key("seal_every_ms"), raw.settlement.seal_every_ms, 1, 3_600_000)?,
         snapshot_every_batches: raw.settlement.snapshot_every_batches,
+        validators: validators(&raw)?,
     };
     let filter = Path::top("log").key("filter");
     if tracing_subscriber::EnvFilter::try_new(&raw.log.filter).is_err() || raw.log.filter.is_empty() {
@@ -258,4 +260,36 @@ fn unique<T: Ord + Display + Clone>(path: &Path, seen: &mut BTreeSet<T>, value: 
     }
     let allowed = format!("one that no other [[{what}]] has");
     Err(Wrong::new(path.clone(), format!("two {what}s are called the same"), value, allowed))
+}
+
+/// Most validators that can be named.
+const MAX_VALIDATORS: usize = 64;
+
+fn validators(raw: &RawConfig) -> Result<Vec<ValidatorAddress>, Wrong> {
+    let top = Path::top("settlement").key("validator");
+    if raw.settlement.validators.len() > MAX_VALIDATORS {
+        let found = raw.settlement.validators.len();
+        return Err(Wrong::new(top, "too many validators are named", found, format!("up to {MAX_VALIDATORS}")));
+    }
+    let mut known: Vec<ValidatorAddress> = Vec::new();
+    for (at, validator) in raw.settlement.validators.iter().enumerate() {
+        let path = top.index(at);
+        let Some(key) = crate::hex::decode32(&validator.key) else {
+            return Err(Wrong::new(path.key("key"), "this is no public key", &validator.key, "64 hexadecimal digits"));
+        };
+        let Ok(address) = validator.address.parse() else {
+            let allowed = "an address and port, such as 127.0.0.1:9301";
+            return Err(Wrong::new(path.key("address"), "this is no address", &validator.address, allowed));
+        };
+        if known.iter().any(|other| other.key == key) {
+            return Err(Wrong::new(
+                path.key("key"),
+                "two validators have the same key",
+                &validator.key,
+                "each its own",
+            ));
+        }
+        known.push(ValidatorAddress { key, address });
+    }
+    Ok(known)
 }

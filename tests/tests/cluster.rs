@@ -1,0 +1,167 @@
+//! Four validators in processes of their own: they agree, bear one that is away, and lose nothing to kill -9.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use wirebook_tests::{Client, Cluster, Operator, Random, Venue, deep, enter};
+
+const VALIDATORS: u16 = 4;
+/// Rounds of kill -9; `deep` has a thousand.
+const ROUNDS: u32 = 30;
+const DEEP_ROUNDS: u32 = 1_000;
+/// How long settlement may stand still while a quorum is up: several views that time out one after another, and a busy machine.
+const LONGEST_STALL: Duration = Duration::from_secs(120);
+
+/// Keeps a venue busy until told to stop: pairs of orders that trade.
+struct Load {
+    stop: Arc<AtomicBool>,
+    fills: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<Result<()>>,
+}
+
+impl Load {
+    fn start(address: &str) -> Self {
+        let (stop, fills) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (address, stopped, counted) = (address.to_owned(), stop.clone(), fills.clone());
+        let thread = std::thread::spawn(move || trade(&address, &stopped, &counted));
+        Self { stop, fills, thread }
+    }
+
+    fn end(self) -> Result<u64> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().expect("the client does not panic")?;
+        Ok(self.fills.load(Ordering::Acquire))
+    }
+}
+
+fn trade(address: &str, stop: &AtomicBool, fills: &AtomicU64) -> Result<()> {
+    let (mut client, _) = Client::session(address, "wire01", "", 0)?;
+    let (_, mut reference) = client.barrier()?;
+    while !stop.load(Ordering::Acquire) {
+        let mut burst = Vec::new();
+        for _ in 0..20 {
+            burst.push(enter(reference, b'B', 10, "AAPL", 1_000_000, b'0'));
+            burst.push(enter(reference + 1, b'S', 10, "AAPL", 1_000_000, b'3'));
+            reference += 2;
+        }
+        client.send(&burst)?;
+        while let Some(message) = client.message_within(Duration::from_millis(5))? {
+            fills.fetch_add(u64::from(message.kind() == b'E'), Ordering::AcqRel);
+        }
+    }
+    Ok(())
+}
+
+/// The number behind `settled=` in the operator's status.
+fn settled(dir: &Path) -> Result<u64> {
+    let status = Operator::connect(dir)?.ask("status")?;
+    let word = status.split_whitespace().find_map(|word| word.strip_prefix("settled=")).context(status.clone())?;
+    Ok(word.parse()?)
+}
+
+fn wait_settled(dir: &Path, height: u64) -> Result<u64> {
+    let begun = Instant::now();
+    loop {
+        let reached = settled(dir)?;
+        if reached >= height {
+            return Ok(reached);
+        }
+        ensure!(begun.elapsed() < LONGEST_STALL, "settlement stands at {reached}, {height} was waited for");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn four_processes_settle_what_is_traded_and_one_that_was_away_catches_up() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(&dir.path().join("committee"), VALIDATORS)?;
+    let config = cluster.configure_venue(dir.path())?;
+    let venue = Venue::start_config(&config)?;
+    let load = Load::start(&venue.address);
+    wait_settled(dir.path(), 5)?;
+    // One is away for a while, in good order.
+    cluster.stop(3)?;
+    let before = settled(dir.path())?;
+    wait_settled(dir.path(), before + 10)?;
+    cluster.spawn(3)?;
+    ensure!(load.end()? > 0, "nothing traded");
+    // The gateway ends once its last batch is final; another start goes on from what the validators say.
+    venue.stop()?;
+    let agreed = cluster.agree(before + 10)?;
+    let venue = Venue::start_config(&config)?;
+    venue.wait_for("heard=4")?;
+    let load = Load::start(&venue.address);
+    wait_settled(dir.path(), agreed.height + 5)?;
+    load.end()?;
+    let said = venue.stop()?;
+    let end = cluster.agree(agreed.height + 5)?;
+    ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}:\n{said}", end.root);
+
+    // What a reader sees: a batch, its records, a certificate; and what Prometheus sees.
+    let batch = cluster.ledger(0, &["batch", "2"])?;
+    ensure!(batch == cluster.ledger(3, &["batch", "2"])? && batch.contains("Seal"), "{batch}");
+    ensure!(cluster.ledger(1, &["certificate"])?.contains("certificate  "), "no certificate");
+    let mut stream = TcpStream::connect(cluster.metrics_address(2))?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n")?;
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics)?;
+    let height = format!("\nwirebook_settlement_height {}\n", end.height);
+    ensure!(metrics.starts_with("HTTP/1.1 200") && metrics.contains(&height), "{metrics}");
+    for node in 0..cluster.len() {
+        cluster.stop(node)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_final_is_lost_to_kill_9_and_all_roots_are_equal() -> Result<()> {
+    let rounds = if deep() { DEEP_ROUNDS } else { ROUNDS };
+    let dir = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(&dir.path().join("committee"), VALIDATORS)?;
+    let venue = Venue::start_config(&cluster.configure_venue(dir.path())?)?;
+    let load = Load::start(&venue.address);
+    let mut random = Random(0x5eed);
+    let mut told = vec![0; cluster.len()];
+    let mut longest = Duration::ZERO;
+    for round in 0..rounds {
+        wait_settled(dir.path(), 1)?;
+        let node = random.below(cluster.len() as u64) as usize;
+        told[node] = cluster.tip(node)?.height;
+        std::thread::sleep(Duration::from_millis(random.below(150)));
+        cluster.kill(node)?;
+        // Every other round a second one goes too: then nothing can be final until one is back.
+        let second = (node + 1 + random.below(3) as usize) % cluster.len();
+        let both = round % 2 == 1;
+        if both {
+            told[second] = cluster.tip(second)?.height;
+            cluster.kill(second)?;
+            std::thread::sleep(Duration::from_millis(random.below(100)));
+            cluster.spawn(second)?;
+        }
+        let (begun, before) = (Instant::now(), settled(dir.path())?);
+        wait_settled(dir.path(), before + 1).with_context(|| format!("round {round}"))?;
+        longest = longest.max(begun.elapsed());
+        cluster.spawn(node)?;
+        for node in if both { vec![node, second] } else { vec![node] } {
+            let tip = cluster.wait_up(node)?;
+            ensure!(
+                tip.height >= told[node],
+                "round {round}: validator {node} told {}, has {}",
+                told[node],
+                tip.height
+            );
+        }
+    }
+    let reached = settled(dir.path())?;
+    let fills = load.end()?;
+    let said = venue.stop()?;
+    let end = cluster.agree(reached)?;
+    ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}", end.root);
+    println!("{rounds} rounds, {} batches, {fills} fills told, longest stall {longest:?}", end.height);
+    Ok(())
+}
