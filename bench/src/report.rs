@@ -85,6 +85,7 @@ pub struct Throughput {
 }
 
 /// How much is done in a second, beside how much of the floor.
+#[cfg(feature = "settlement")]
 #[derive(Clone, Debug, Serialize)]
 pub struct Rate {
     /// Name of the bench.
@@ -114,6 +115,7 @@ pub enum Figure {
     /// An engine over a workload.
     Throughput(Throughput),
     /// A rate beside its floor.
+    #[cfg(feature = "settlement")]
     Rate(Rate),
 }
 
@@ -212,10 +214,8 @@ impl Results {
         if !latencies.is_empty() {
             latency_table(&latencies);
         }
-        let rates: Vec<&Rate> = self.results.iter().filter_map(Figure::rate).collect();
-        if !rates.is_empty() {
-            rate_table(&rates);
-        }
+        #[cfg(feature = "settlement")]
+        rate_table(&self.results.iter().filter_map(Figure::rate).collect::<Vec<&Rate>>());
         let throughputs: Vec<&Throughput> = self.results.iter().filter_map(Figure::throughput).collect();
         if !throughputs.is_empty() {
             throughput_table(&throughputs);
@@ -243,6 +243,7 @@ impl Figure {
         }
     }
 
+    #[cfg(feature = "settlement")]
     const fn rate(&self) -> Option<&Rate> {
         match self {
             Self::Rate(found) => Some(found),
@@ -251,7 +252,11 @@ impl Figure {
     }
 }
 
+#[cfg(feature = "settlement")]
 fn rate_table(rates: &[&Rate]) {
+    if rates.is_empty() {
+        return;
+    }
     println!(
         "\n{:<28} {:>8} {:<10} {:>12} {:>12}  {:<22} {:>7}",
         "case", "n", "of", "a second", "CPU us each", "floor", "x floor"

@@ -10,7 +10,7 @@ use super::planted::Planted;
 /// Members of every simulated committee: three quarters of them are a quorum.
 pub const MEMBERS: usize = 4;
 /// How long faults go on.
-const TROUBLE: Duration = Duration::from_secs(12);
+const TROUBLE: Duration = Duration::from_secs(8);
 /// A link while all is well.
 pub(super) const GOOD: Link =
     Link { latency: Duration::from_millis(2), jitter: Duration::from_micros(300), delivers: 1000 };
@@ -120,7 +120,7 @@ impl Plan {
         let forges = roots && (!equivocation || random.chance(1, 2));
         let mut plan = Self {
             acts: Vec::new(),
-            batches: random.between(12, 40),
+            batches: random.between(12, 48),
             lie: None,
             twins: if equivocation && !forges { vec![liar] } else { Vec::new() },
             forger: forges.then_some(liar),
@@ -167,7 +167,7 @@ impl Plan {
                     link.latency = Duration::from_millis(random.between(2, 400));
                     link.jitter = link.latency / 3;
                 }
-                let (time, begin) = (Duration::from_millis(random.between(200, 6_000)), at(&mut random));
+                let (time, begin) = (Duration::from_millis(random.between(200, 4_000)), at(&mut random));
                 plan.link(begin, from, to, Some(link), time);
             }
         }

@@ -91,7 +91,8 @@ impl Planted {
     pub(super) const fn needs(self) -> &'static [Fault] {
         match self {
             Self::SkipSync | Self::SkipStoreSync | Self::ForgetVotes | Self::CutOneMore => &[Fault::Crash],
-            Self::AcceptWrongRoot | Self::AcceptSecond | Self::QuorumLessOne => &[Fault::Gateway],
+            Self::AcceptWrongRoot | Self::QuorumLessOne => &[Fault::Gateway],
+            Self::AcceptSecond => &[Fault::Gateway, Fault::Crash, Fault::Partition, Fault::Loss, Fault::Delay],
             Self::AcceptForged => &[Fault::Roots],
             Self::DropInCatchUp | Self::ApplyTwice => &[Fault::Crash, Fault::Partition],
             Self::TellExecuted => &[Fault::Partition],

@@ -292,13 +292,15 @@ impl Cluster {
     /// The gateway seals, as far as what it has sealed becomes final.
     fn seal(&mut self, now: Duration) {
         let sealed = self.venue.sealed();
-        let pace = match self.planted {
-            // What decides is none of the seed's business.
-            Some(Planted::RealClock) => 1 + u64::from(Instant::now().elapsed().subsec_nanos() % 3),
-            _ => 3,
-        };
         let room = sealed < self.checks.lock().height() + AHEAD && sealed < self.plan.batches;
-        if !room || !self.random.chance(1, 4 * pace) {
+        // Batches come all the time while there is trouble, and what is left of them at once thereafter.
+        let ticks = (self.plan.calm.as_nanos() / TICK.as_nanos()) as u64;
+        let mut due = now >= self.plan.calm || self.random.chance(self.plan.batches * 5 / 4, ticks);
+        if self.planted == Some(Planted::RealClock) {
+            // What decides is none of the seed's business.
+            due |= Instant::now().elapsed().subsec_nanos() % 2 == 0;
+        }
+        if !room || !due {
             return;
         }
         if self.plan.forger.is_some() {
