@@ -17,7 +17,7 @@ import xls
 HERE = pathlib.Path(__file__).resolve().parent
 HEAD = "// Made by kernel/gen.py from kernel/dslx. Not to be edited.\n"
 # Directory, bits of a tick, of a slot, of a tick within its group.
-VARIANTS = [("k12s14", 12, 14, 6), ("k14s14", 14, 14, 7)]
+VARIANTS = [("k12s14", 12, 14, 6)]
 FUNCTIONS = ["decode", "step", "encode"]
 
 
