@@ -32,15 +32,19 @@ module properties_step
     at_work = (s.ph & (PH_CMP | PH_ACT | PH_HOLD)) != 0 || ((s.ph & levels) != 0 && s.ret == RET_CMP);
     told    = s.crosses == (top.best && top.best_key <= ~s.t_key) && s.le == (s.left <= top.leaves) && s.ge == (s.left >= top.leaves)
            && s.m_rest == top.leaves - s.left && s.t_rest == s.left - top.leaves;
-    return kept(s) && (!at_work || s.side == ~s.t_side) && (s.ph != PH_ACT || told);
+    return kept(s) && (s.ph != PH_B4 || s.ret == RET_B4) && (!at_work || s.side == ~s.t_side) && (s.ph != PH_ACT || told);
   endfunction
 
   top_t        top;
   logic        fill;
-  logic [31:0] limit;
+  logic [31:0] limit, price;
+  key_t        limit_tick, price_tick;
+  assign limit_tick = st.t_side ? st.t_key : ~st.t_key;
+  assign price_tick = st.side ? top.best_key : ~top.best_key;
   assign top   = st.t[st.side];
   assign fill  = st.ph == PH_ACT && o.ev.valid && o.ev.kind == kind_t'(EVENT_FILL);
-  assign limit = 32'(st.t_side ? st.t_key : ~st.t_key);
+  assign limit = 32'(limit_tick);
+  assign price = 32'(price_tick);
   wire holds = invariant(st) && made(cmd);
   wire whole = o.ev.qty == 32'(top.leaves);      // the maker is complete
 
@@ -49,15 +53,15 @@ module properties_step
     assert (!holds || invariant(o.st));
     if (holds && fill) begin
       // conserved
-      assert (32'(o.st.left) + o.ev.qty == 32'(st.left));
+      assert (o.ev.last ? o.ev.qty == 32'(st.left) : 32'(o.st.left) + o.ev.qty == 32'(st.left));
       assert (o.ev.qty <= 32'(top.leaves) && o.ev.qty <= 32'(st.left));
       assert (whole || (o.wr.leaves_en && o.wr.leaves_slot == top.slot && 32'(o.wr.leaves) + o.ev.qty == 32'(top.leaves)));
       assert (whole || 32'(o.st.t[st.side].leaves) + o.ev.qty == 32'(top.leaves));
       assert (!whole || (o.wr.live_en && o.wr.live_slot == top.slot && !o.wr.live));
-      assert (o.ev.freed == {o.st.left == '0, whole} && o.ev.last == (o.st.left == '0));
+      assert (o.ev.freed == {o.ev.last, whole} && o.ev.last == (o.ev.qty == 32'(st.left)));
       // limit
       assert (st.t_side ? o.ev.tick >= limit : o.ev.tick <= limit);
-      assert (o.ev.tick == 32'(st.side ? top.best_key : ~top.best_key));
+      assert (o.ev.tick == price);
       // head
       assert (top.best && o.ev.has_maker && o.ev.maker == top.slot && st.side != st.t_side);
       // uncrossed

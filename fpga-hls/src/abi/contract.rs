@@ -1,7 +1,7 @@
 //! What a host must do, so that the kernel answers as the twins do: written here, once.
 //!
 //! There is little: the kernel answers every beat whatever, so nothing is asked of what a beat says. Each clause is a sentence, a
-//! SystemVerilog condition over the ports of `kernel_core` that the proofs assume (`kernel/formal/contract.sv` is made of them), and a
+//! SystemVerilog condition over the ports of `kernel_core` that the proofs assume (`kernel/formal/contract.svh` is made of them), and a
 //! function here that the host's side calls.
 
 use super::limits::Limits;
@@ -73,6 +73,27 @@ pub fn held(before: Option<&[u64; 4]>, now: Option<&[u64; 4]>) -> Result<(), &'s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The clauses as the proofs include them.
+    fn header() -> String {
+        let mut text = String::from(
+            "// Made of src/abi/contract.rs (`WIREBOOK_REGENERATE=1 cargo test -p wirebook-matcher contract`). Not to be edited.\n",
+        );
+        for Clause { name, promise, condition } in CLAUSES {
+            text.push_str(&format!("// {promise}\nwire keeps_{name} = {condition};\n"));
+        }
+        let names = CLAUSES.map(|clause| format!("keeps_{}", clause.name));
+        text + &format!("wire contract = {};\n", names.join(" && "))
+    }
+
+    #[test]
+    fn the_proofs_assume_this_contract() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel/formal/contract.svh");
+        if std::env::var_os("WIREBOOK_REGENERATE").is_some() {
+            std::fs::write(path, header()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), header(), "make it again, and prove again");
+    }
 
     #[test]
     fn each_clause_of_the_hosts_side_can_fail() {

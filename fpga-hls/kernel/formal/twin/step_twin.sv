@@ -177,29 +177,7 @@ module step_twin
     ends  = fill && st.le;
     after = rd.is_last ? top.next_head : rd.next;
 
-    // ---- Verdicts of K2.
-    only    = o.is_first && o.is_last;
-    reduces = !st.k_bad && c.kind == REDUCE && !st.k_all;
-    goes    = !st.k_bad && !reduces;
-    enters  = goes && !st.k_all;
-    level   = goes && only && (st.k_head || st.k_next);
-
-    // ---- Verdicts of K1.
-    k_key    = mirrored(o.side, key_t'(c.tick));
-    nothing  = c.kind == REPLACE && c.relative && $signed(st.o_sum) <= 0;
-    crossing = c.kind == REPLACE && c.post_only && far.best && far.best_key <= ~k_key;
-    bad      = 1'b1;
-    out.st.k_why = reason_t'(REASON_QTY_RANGE);
-    if (!o.live) out.st.k_why = reason_t'(REASON_NO_ORDER);
-    else if (o.owner != c.owner || o.book != c.book) out.st.k_why = reason_t'(REASON_NOT_YOURS);
-    else if (c.kind == REPLACE && (slot_t'(c.slot) == c.slot2 || o.live2)) out.st.k_why = reason_t'(REASON_SLOT_LIVE);
-    else if (c.late_bad) out.st.k_why = c.late;
-    else if (c.kind == REPLACE && c.relative && !st.o_sum[32] && st.o_sum[31:0] > max_qty) ;
-    else begin
-      bad          = 1'b0;
-      out.st.k_why = crossing && !nothing ? reason_t'(REASON_POST_ONLY) : reason_t'(REASON_USER);
-    end
-    if (st.ph != PH_K1) out.st.k_why = st.k_why;
+    `include "change_verdicts.svh"
 
     fresh_word = 1'b0;
     pushed     = '0;
@@ -359,79 +337,7 @@ module step_twin
 
       PH_HOLD: out.st.ph = PH_CMP;
 
-      // A level is taken out: the second level moves up, the word's lowest becomes the second.
-      PH_LV1: begin
-        out.st.ph = PH_LV2;
-        if (st.advance) begin
-          t.next     = st.low_any;
-          t.next_key = {top.grp, st.low};
-          t.word     = top.word & ~one(st.low);
-        end else if (group_of(st.gone_key) == top.grp) t.word = top.word & ~one(low_t'(st.gone_key));
-      end
-      PH_LV2: begin
-        out.st.ph   = PH_LV3;
-        out.st.line = rd.word & ~one(low_t'(st.gone_key));
-        if (st.load) begin
-          t.slot      = top.ahead;
-          out.st.late = 1'b1;
-          t.is_last = rd.is_last;
-          t.ahead   = rd.next;
-        end
-      end
-      PH_LV3: begin
-        out.st.ph = st.advance && !top.next ? PH_G1 : resume(st.ret);
-        if (st.advance && top.next) t.next_head = rd.head;
-        if (top.is_last) t.ahead = t.next_head;
-        out.ra.slot = t.ahead;
-        if (st.clear) begin
-          if (st.line == '0) t.sums[group_of(st.gone_key)] = 1'b0;
-          fresh_word      = 1'b1;
-          out.wr.word_grp = group_of(st.gone_key);
-        end
-      end
-
-      // The next group that has a level.
-      PH_G1: out.st.ph = PH_G2;
-      PH_G2: out.st.ph = PH_G3;
-      PH_G3:
-        if (!st.group_none) out.st.ph = PH_G4;
-        else begin
-          out.st.ph = resume(st.ret);
-          if (st.rebuild) begin
-            t.best = 1'b0;
-            t.next = 1'b0;
-            t.word = '0;
-          end
-          out.st.rebuild = 1'b0;
-        end
-      PH_G4: out.st.ph = PH_G5;
-      PH_G5: begin
-        out.st.ph = PH_G6;
-        t.word    = rd.word;
-        t.grp     = st.group;
-      end
-      PH_G6: begin
-        out.st.ph      = st.rebuild ? PH_T1 : PH_LV1;
-        out.st.clear   = 1'b0;
-        out.st.advance = 1'b1;
-        out.st.load    = 1'b0;
-      end
-
-      // A side's best, from nothing.
-      PH_T1: begin
-        out.st.ph  = PH_T2;
-        t.best     = 1'b1;
-        t.best_key = {top.grp, st.low};
-        t.word     = top.word & ~one(st.low);
-      end
-      PH_T2: out.st.ph = PH_T3;
-      PH_T3: begin
-        out.st.ph      = PH_LV1;
-        out.st.load    = 1'b1;
-        out.st.rebuild = 1'b0;
-        out.ra.slot    = rd.head;
-        t.ahead        = rd.head;
-      end
+      `include "step_levels.svh"
 
       // An order enters its level, at the tail.
       PH_R1: begin
@@ -505,156 +411,10 @@ module step_twin
         end
       end
 
-      // An order is changed: read, judged, answered.
-      PH_K0: begin
-        out.st.ph   = PH_KL;
-        out.st.side = rd.side;
-        out.st.o    = '{live: rd.live, live2: rd.live2, leaves: o.leaves, owner: o.owner, book: rd.book, side: rd.side, key: rd.key,
-                        is_last: rd.is_last, next: rd.next, is_first: rd.is_first, prev: rd.prev};
-      end
-      PH_KL: begin
-        out.st.ph       = PH_K1;
-        out.st.o.leaves = rd.leaves;
-        out.st.o.owner  = rd.owner;
-        out.st.o_sum    = 33'(rd.leaves) + {c.qty[31], c.qty};
-        out.st.o_rest   = rd.leaves - qty_t'(c.qty);
-        out.st.o_all    = 32'(rd.leaves) <= c.qty;
-      end
-      PH_K1: begin
-        out.st.ph       = PH_K2;
-        out.ra.word_grp = group_of(o.key);
-        out.st.t_slot   = c.slot2;
-        out.st.t_side   = o.side;
-        out.st.t_key    = k_key;
-        out.st.k_bad    = bad;
-        case (c.kind)
-          REPLACE: out.st.k_all = nothing || crossing;
-          REDUCE:  out.st.k_all = st.o_all;
-          default:               out.st.k_all = 1'b1;
-        endcase
-        out.st.k_head   = top.best && o.key == top.best_key && o.is_first;
-        out.st.k_second = top.best && o.key == top.best_key && !o.is_first && o.prev == top.slot;
-        out.st.k_next   = top.next && o.key == top.next_key;
-        out.st.k_left   = c.relative ? qty_t'(st.o_sum) : qty_t'(c.qty);
-      end
-      PH_K2: begin
-        out.ra.word_grp = group_of(o.key);
-        out.st.ret      = st.k_all ? RET_SET : RET_ENT;
-        if (ok) begin
-          out.ev.valid  = 1'b1;
-          out.st.index  = st.index + 1'b1;
-          out.ev.last   = !enters;
-          out.ev.taker  = enters ? 32'(c.slot2) : c.slot;
-          out.ev.maker  = slot_t'(c.slot);
-          out.ev.reason = st.k_why;
-          if (st.k_bad) begin
-            out.ev.kind = kind_t'(EVENT_REJECTED);
-            out.ev.tick = c.tick;
-            out.ev.qty  = c.qty;
-          end else if (reduces) begin
-            out.ev.kind   = kind_t'(EVENT_REDUCED);
-            out.ev.reason = '0;
-            out.ev.tick   = 32'(mirrored(o.side, o.key));
-            out.ev.qty    = c.qty;
-          end else if (enters) begin
-            out.ev.kind      = kind_t'(EVENT_REPLACED);
-            out.ev.reason    = '0;
-            out.ev.has_maker = 1'b1;
-            out.ev.freed     = 2'b01;
-            out.ev.tick      = c.tick;
-            out.ev.qty       = 32'(st.k_left);
-          end else begin
-            out.ev.kind  = kind_t'(EVENT_CANCELLED);
-            out.ev.freed = 2'b10;
-            out.ev.tick  = 32'(mirrored(o.side, o.key));
-            out.ev.qty   = 32'(o.leaves);
-          end
-
-          out.st.checks = 1'b0;
-          out.st.left   = st.k_left;
-          if (st.k_bad) out.st.ph = PH_IDLE;
-          else if (goes && (only || st.k_head)) out.st.ph = PH_LV1;
-          else if (enters) out.st.ph = PH_ENT;
-          else out.st.ph = PH_SET;
-
-          if (reduces) begin
-            if (st.k_head) t.leaves = st.o_rest;
-            out.wr.leaves_en   = 1'b1;
-            out.wr.leaves_slot = slot_t'(c.slot);
-            out.wr.leaves      = st.o_rest;
-          end
-          if (goes) begin
-            out.st.gone_key = o.key;
-            if (only || st.k_head) begin
-              out.st.clear   = only;
-              out.st.advance = level;
-              out.st.load    = st.k_head && (!only || top.next);
-            end
-            if (st.k_head && only) begin
-              t.best     = top.next;
-              t.best_key = top.next_key;
-            end
-            if (st.k_second) begin
-              t.is_last = o.is_last;
-              t.ahead   = o.is_last ? top.next_head : o.next;
-            end
-            if (st.k_next && only) t.next = 1'b0;
-            if (st.k_next && o.is_first && !o.is_last) begin
-              t.next_head = o.next;
-              if (top.is_last) t.ahead = o.next;
-            end
-            out.wr.live_en   = 1'b1;
-            out.wr.live_slot = slot_t'(c.slot);
-            if (!o.is_first) begin
-              out.wr.next_en   = 1'b1;
-              out.wr.next_slot = o.prev;
-              out.wr.is_last   = o.is_last;
-              out.wr.next      = o.next;
-            end
-            if (!o.is_last) begin
-              out.wr.prev_en   = 1'b1;
-              out.wr.prev_slot = o.next;
-              out.wr.is_first  = o.is_first;
-              out.wr.prev      = o.prev;
-            end
-            if (o.is_first && !o.is_last) begin
-              out.wr.head_en   = 1'b1;
-              out.wr.head_side = st.side;
-              out.wr.head_key  = o.key;
-              out.wr.head      = o.next;
-            end
-            if (o.is_last) begin
-              out.wr.tail_en   = 1'b1;
-              out.wr.tail_side = st.side;
-              out.wr.tail_key  = o.key;
-              out.wr.tail_any  = !o.is_first;
-              out.wr.tail      = o.prev;
-            end
-          end
-        end
-      end
-      PH_ENT: begin
-        out.st.ph   = PH_CMP;
-        out.st.side = ~st.t_side;
-        out.ra.slot = st.t[~st.t_side].ahead;
-      end
+      `include "step_change.svh"
 
       PH_SET: out.st.ph = PH_IDLE;
 
-      // Another book: its groups, then both sides from nothing.
-      PH_B1: out.st.ph = PH_B2;
-      PH_B2: out.st.ph = PH_B3;
-      PH_B3: begin
-        out.st.ph      = PH_G1;
-        out.st.ret     = RET_B4;
-        out.st.side    = 1'b0;
-        out.st.rebuild = 1'b1;
-      end
-      PH_B4: begin
-        out.st.ph      = st.side ? PH_IDLE : PH_G1;
-        out.st.side    = 1'b1;
-        out.st.rebuild = 1'b1;
-      end
       default: ;
     endcase
     if (st.chase && st.ph != PH_ACT) out.ra.slot = after;
