@@ -44,6 +44,24 @@ pub trait Twin: Sized {
     /// When the limits do not validate: see [`Limits::validate`].
     fn new(limits: Limits) -> Self;
 
+    /// The most slots of a book of one instrument with so many ticks; `None` when it cannot be so wide.
+    fn most_slots(_ticks: u32) -> Option<u32> {
+        Some(Limits::MAX_SLOTS)
+    }
+
+    /// What one of these sizes can do: what an epoch may promise before there is any.
+    ///
+    /// # Errors
+    /// Says what is allowed, when there is none of these sizes.
+    fn offers(limits: &Limits) -> Result<Capabilities, String> {
+        limits.validate().map_err(|error| error.to_string()).map(|()| Capabilities::ALL)
+    }
+
+    /// Why it has failed, if it can: it answers nothing any more.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// Executes one command; hands each of its events to `sink`, in order.
     fn execute(&mut self, command: &Command, sink: impl FnMut(Event));
 

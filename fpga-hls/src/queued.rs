@@ -110,6 +110,10 @@ impl<T: Twin> Matcher for Queued<T> {
     fn capabilities(&self) -> Capabilities {
         self.twin.capabilities()
     }
+
+    fn failure(&self) -> Option<String> {
+        self.twin.failure()
+    }
 }
 
 #[cfg(test)]

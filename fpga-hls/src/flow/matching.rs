@@ -13,7 +13,6 @@ use super::digest::Digesting;
 use super::fills::{Fill, FillsWriter};
 use super::offline::{Offline, Summary};
 use super::orders::{OrderLine, OrdersReader};
-use crate::abi::Limits;
 use crate::matcher::Twin;
 
 /// Lines that are matched together, and between two calls of the progress hook.
@@ -41,6 +40,9 @@ pub enum FlowError {
         /// What the system says.
         source: io::Error,
     },
+    /// The matcher is too small, or has failed.
+    #[error("the matcher: {0}")]
+    Matcher(String),
     /// The fills cannot be written.
     #[error("the fills cannot be written: {0}")]
     Fills(#[source] io::Error),
@@ -79,7 +81,9 @@ pub fn match_orders<T: Twin>(
     }
     orders.seek(SeekFrom::Start(0)).map_err(|source| FlowError::Rewind { file: file.to_owned(), source })?;
 
-    let mut offline = Offline::<T>::growing(survey.band().map_err(no_band)?, Limits::MAX_SLOTS);
+    let band = survey.band().map_err(no_band)?;
+    let too_wide = || FlowError::Matcher(format!("its book has fewer ticks than the {} of this file", band.ticks()));
+    let mut offline = Offline::<T>::growing(band, T::most_slots(band.ticks()).ok_or_else(too_wide)?);
     let mut writer = FillsWriter::new(BufWriter::new(Digesting::new(fills))).map_err(FlowError::Fills)?;
     let mut reader = OrdersReader::new(file, &mut orders)?;
     let mut lines: Vec<OrderLine> = Vec::with_capacity(BATCH);
@@ -100,6 +104,9 @@ pub fn match_orders<T: Twin>(
             let _ = offline.apply(line, |fill| made.push(fill));
         }
         matching += begun.elapsed();
+        if let Some(why) = offline.twin().failure() {
+            return Err(FlowError::Matcher(why));
+        }
         for fill in &made {
             writer.write(fill).map_err(FlowError::Fills)?;
         }

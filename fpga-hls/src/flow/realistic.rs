@@ -16,10 +16,8 @@ use crate::software::Software;
 
 /// Lots of an ordinary order.
 const ROUND_LOT: u32 = 100;
-/// Ticks between the fair price and the end of the band.
+/// Ticks between the middle and the end of the band, unless one asks for others.
 const HALF_BAND: u32 = 6000;
-/// Ticks from the middle at which the fair price is pushed back.
-const LEASH: i64 = 4000;
 /// Ticks behind the fair price at which the farthest order is placed.
 const FARTHEST: u64 = 80;
 /// How many of the latest orders most changes are about.
@@ -32,18 +30,31 @@ const MOST_EXECUTED: u64 = 900_000;
 pub struct RealisticConfig {
     /// Another seed, another flow.
     pub seed: u64,
-    /// The price around which it begins; a multiple of the tick size, and more than 6000 of them.
+    /// The price around which it begins; a multiple of the tick size, and more than `half_band` of them.
     pub mid: i64,
+    /// Ticks between the middle and either end of the band, at least [`RealisticConfig::LEAST_HALF_BAND`]. The fair price is held within two
+    /// thirds of them.
+    pub half_band: u32,
     /// The distance of two prices.
     pub tick_size: i64,
     /// How many orders live, about.
     pub live: u32,
 }
 
+impl RealisticConfig {
+    /// The narrowest half of a band: the farthest order is placed within the third that the fair price leaves.
+    pub const LEAST_HALF_BAND: u32 = 4 * FARTHEST as u32;
+
+    /// Ticks from the middle at which the fair price is pushed back.
+    const fn leash(&self) -> i64 {
+        self.half_band as i64 * 2 / 3
+    }
+}
+
 impl Default for RealisticConfig {
-    /// 100.00 dollars in steps of a cent, at four decimals, and some 500 orders.
+    /// 100.00 dollars in steps of a cent, at four decimals, 60 dollars up and down, and some 500 orders.
     fn default() -> Self {
-        Self { seed: 1, mid: 1_000_000, tick_size: 100, live: 500 }
+        Self { seed: 1, mid: 1_000_000, half_band: HALF_BAND, tick_size: 100, live: 500 }
     }
 }
 
@@ -90,10 +101,12 @@ impl Realistic {
     /// The flow of a configuration, at its start.
     ///
     /// # Panics
-    /// When the tick size is not positive, the prices of the band do not fit, or `live` is 0 or above 2^20.
+    /// When the tick size is not positive, the band is too narrow or its prices do not fit, or `live` is 0 or above 2^20.
     pub fn new(config: RealisticConfig) -> Self {
+        let (half_band, least) = (config.half_band, RealisticConfig::LEAST_HALF_BAND);
+        assert!(half_band >= least, "half_band: found {half_band}, allowed {least} and more");
         assert!((1..=1 << 20).contains(&config.live), "live: found {}, allowed 1 to 2^20", config.live);
-        let half = i64::from(HALF_BAND).checked_mul(config.tick_size).expect("the tick size fits the prices");
+        let half = i64::from(half_band).checked_mul(config.tick_size).expect("the tick size fits the prices");
         let (low, high) = (config.mid.checked_sub(half), config.mid.checked_add(half));
         let (low, high) = (low.expect("the band fits the prices"), high.expect("the band fits the prices"));
         let band = Band::new(low, high, config.tick_size).unwrap_or_else(|error| panic!("{error}"));
@@ -169,7 +182,8 @@ impl Realistic {
         if moves {
             self.fair += if up { 1 } else { -1 };
         }
-        self.fair = self.fair.clamp(-LEASH, LEASH);
+        let leash = self.config.leash();
+        self.fair = self.fair.clamp(-leash, leash);
     }
 
     /// The next line: what kind it is depends on the mood, and on how many orders live.
@@ -353,6 +367,16 @@ mod tests {
 
     fn flow_distance(price: i64) -> i64 {
         (price - 1_000_000).abs() / 100
+    }
+
+    /// However far the price would walk, and however far behind it an order is placed: a flow never leaves its band.
+    #[test]
+    fn a_narrow_band_holds_its_flow() {
+        let half_band = RealisticConfig::LEAST_HALF_BAND;
+        let mut flow = Realistic::new(RealisticConfig { seed: 5, half_band, ..RealisticConfig::default() });
+        assert_eq!(flow.band().ticks(), 2 * half_band + 1);
+        let farthest = flow.by_ref().take(200_000).map(|told| flow_distance(told.line.price)).max().unwrap();
+        assert!((200..=i64::from(half_band)).contains(&farthest), "{farthest} ticks from the middle");
     }
 
     #[test]
