@@ -126,7 +126,7 @@ impl Verilator {
             "--assert",
             "--trace",
         ]);
-        verilate.args(["-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "--top-module", "kernel_core"]);
+        verilate.args(["-Wno-fatal", "-Wno-lint", "-Wno-style", "--no-timing", "--top-module", "kernel_sim"]);
         verilate.args(["--prefix", &class, "-Mdir"]).arg(&dir);
         for (parameter, value) in [("TICKS", model.ticks), ("ORDERS", model.orders), ("BOOKS", model.books)] {
             verilate.arg(format!("-G{parameter}={value}"));
@@ -135,7 +135,7 @@ impl Verilator {
             verilate.arg("--savable");
         }
         if let Some(bug) = model.planted {
-            verilate.args(["-DTWIN_IS_STEP".to_owned(), format!("-DPLANTED_{bug}")]);
+            verilate.args(["-Iformal/twin".to_owned(), "-DTWIN_IS_STEP".to_owned(), format!("-DPLANTED_{bug}")]);
         }
         verilate.arg("cosim/trace.vlt");
         // A bug is planted in the hand-written twin of the datapath's step, which then stands in its place.
@@ -147,6 +147,7 @@ impl Verilator {
                 file
             });
         }
+        verilate.arg("cosim/kernel_sim.sv");
         let told = verilate.output().unwrap_or_else(|error| fail(&format!("{} cannot be run: {error}", self.program)));
         if !told.status.success() {
             fail(&format!("Verilator refuses model {}:\n{}", model.name, String::from_utf8_lossy(&told.stderr)));
@@ -218,8 +219,22 @@ fn rust(models: &[Model]) -> String {
     for Model { name, savable, .. } in models {
         let kind = if *savable { "savable" } else { "plain" };
         let name = name.to_lowercase();
-        let mut functions =
-            vec!["new", "free", "gaps", "run", "cycle", "open", "cycles", "idle", "failed", "wave", "wave_flush"];
+        let mut functions = vec![
+            "new",
+            "free",
+            "gaps",
+            "run",
+            "cycle",
+            "open",
+            "cycles",
+            "idle",
+            "failed",
+            "wave",
+            "wave_flush",
+            "memory",
+            "stored",
+            "flip",
+        ];
         if *savable {
             functions.extend(["save", "load"]);
         }

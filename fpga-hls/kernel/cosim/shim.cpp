@@ -3,7 +3,8 @@
 //   SHIM(f)    the name of function f for this model
 //   BOOKS      books of the elaboration
 //   SAVABLE    defined when the model was made with --savable
-// Only these names of the kernel are used: the ports of `kernel_core`. Nothing here allocates per cycle.
+// Only these names of the kernel are used: the ports of `kernel_sim`, and `mem`, which trace.vlt makes public: the words of a memory. Nothing
+// here allocates per cycle.
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -11,6 +12,8 @@
 #include <vector>
 
 #include "verilated.h"
+#include "verilated_sym_props.h"
+#include "verilated_syms.h"
 #include "verilated_vcd_c.h"
 #define STRING_OF(x) #x
 #define HEADER_OF(x) STRING_OF(x.h)
@@ -56,6 +59,14 @@ public:
 };
 #endif
 
+// One memory of the kernel, whatever its element is in C++.
+struct Memory {
+    const char* name;     // where it stands: "TOP.kernel_sim.core.u_next"
+    uint8_t* bytes;
+    uint32_t stride;      // bytes of an element
+    uint32_t words, bits;
+};
+
 struct Sim {
     std::unique_ptr<VerilatedContext> context{new VerilatedContext};
     std::unique_ptr<MODEL> top;
@@ -65,6 +76,7 @@ struct Sim {
     uint64_t open = 0;       // commands taken that have not answered `last`
     bool offered = false;    // a beat once offered stays until it is taken
     std::string failed;      // the first assertion that failed
+    std::vector<Memory> memories;
 #ifdef SAVABLE
     Saver saver;
     Loader loader;
@@ -117,6 +129,13 @@ void* SHIM(new)(uint32_t slots, uint32_t max_qty, uint32_t books, const uint32_t
         uint32_t of = i < books ? ticks[i] : 0;
         memcpy(reinterpret_cast<uint8_t*>(&s->top->cfg_ticks) + 4 * i, &of, 4);
     }
+    for (const auto& scope : *s->context->scopeNameMap()) {
+        const VerilatedVar* mem = scope.second->varFind("mem");
+        if (!mem || mem->udims() != 1) continue;
+        s->memories.push_back({scope.second->name(), static_cast<uint8_t*>(mem->datap()), mem->entSize(),
+                               static_cast<uint32_t>(mem->unpacked().elements()),
+                               static_cast<uint32_t>(mem->packed().elements())});
+    }
     s->top->rst = 1;
     s->top->s_axis_tvalid = 0;
     s->top->m_axis_tready = 0;
@@ -127,8 +146,11 @@ void* SHIM(new)(uint32_t slots, uint32_t max_qty, uint32_t books, const uint32_t
 
 void SHIM(free)(void* p) {
     if (sim(p)->wave) sim(p)->wave->close();
+    // A model's scopes sign off at the context of the thread, which is that of the model made last: it may be another's, or gone.
+    Verilated::threadContextp(sim(p)->context.get());
     sim(p)->top->final();
     delete sim(p);
+    Verilated::threadContextp(Verilated::defaultContextp());
 }
 
 void SHIM(gaps)(void* p, uint64_t seed, uint32_t offer, uint32_t accept) {
@@ -162,6 +184,30 @@ uint64_t SHIM(cycles)(void* p) { return sim(p)->cycles; }
 // The first assertion that failed, or null.
 const char* SHIM(failed)(void* p) { return sim(p)->failed.empty() ? nullptr : sim(p)->failed.c_str(); }
 int SHIM(idle)(void* p) { return sim(p)->top->idle; }
+
+// Name, words and bits a word of memory `at`; null when there is none.
+const char* SHIM(memory)(void* p, uint64_t at, uint32_t* words, uint32_t* bits) {
+    if (at >= sim(p)->memories.size()) return nullptr;
+    const Memory& memory = sim(p)->memories[at];
+    *words = memory.words;
+    *bits = memory.bits;
+    return memory.name;
+}
+
+// Whether any bit of a word is set. Memory and address are there: the caller knows them from `memory`.
+int SHIM(stored)(void* p, uint64_t at, uint32_t address) {
+    const Memory& memory = sim(p)->memories[at];
+    const uint8_t* word = memory.bytes + size_t{memory.stride} * address;
+    for (uint32_t i = 0; i < memory.stride; ++i)
+        if (word[i]) return 1;
+    return 0;
+}
+
+// Flips a stored bit, as a particle would. Elements are little-endian, as this machine is.
+void SHIM(flip)(void* p, uint64_t at, uint32_t address, uint32_t bit) {
+    const Memory& memory = sim(p)->memories[at];
+    memory.bytes[size_t{memory.stride} * address + bit / 8] ^= static_cast<uint8_t>(1u << (bit % 8));
+}
 
 // From now on every cycle goes to a VCD file. 0 when it cannot be opened.
 int SHIM(wave)(void* p, const char* path) {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
-use super::Capacity;
+use super::{Capacity, Ram};
 use crate::abi::Limits;
 
 /// A beat as the shim takes it.
@@ -36,6 +36,9 @@ pub(super) struct Calls {
     failed: unsafe extern "C" fn(*mut c_void) -> *const c_char,
     wave: unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int,
     wave_flush: unsafe extern "C" fn(*mut c_void),
+    memory: unsafe extern "C" fn(*mut c_void, u64, *mut u32, *mut u32) -> *const c_char,
+    stored: unsafe extern "C" fn(*mut c_void, u64, u32) -> c_int,
+    flip: unsafe extern "C" fn(*mut c_void, u64, u32, u32),
     state: Option<State>,
 }
 
@@ -52,7 +55,7 @@ macro_rules! calls {
             use super::*;
             calls!(@declare $($function = $symbol),*);
             pub(super) static CALLS: Calls =
-                Calls { new, free, gaps, run, cycle, open, cycles, idle, failed, wave, wave_flush, state: calls!(@state $kind) };
+                Calls { new, free, gaps, run, cycle, open, cycles, idle, failed, wave, wave_flush, memory, stored, flip, state: calls!(@state $kind) };
         }
     };
     (@declare $($function:ident = $symbol:literal),*) => { $(calls!(@one $function $symbol);)* };
@@ -67,6 +70,9 @@ macro_rules! calls {
     (@one failed $s:literal) => { unsafe extern "C" { #[link_name = $s] fn failed(sim: *mut c_void) -> *const c_char; } };
     (@one wave $s:literal) => { unsafe extern "C" { #[link_name = $s] fn wave(sim: *mut c_void, path: *const c_char) -> c_int; } };
     (@one wave_flush $s:literal) => { unsafe extern "C" { #[link_name = $s] fn wave_flush(sim: *mut c_void); } };
+    (@one memory $s:literal) => { unsafe extern "C" { #[link_name = $s] fn memory(sim: *mut c_void, at: u64, words: *mut u32, bits: *mut u32) -> *const c_char; } };
+    (@one stored $s:literal) => { unsafe extern "C" { #[link_name = $s] fn stored(sim: *mut c_void, at: u64, address: u32) -> c_int; } };
+    (@one flip $s:literal) => { unsafe extern "C" { #[link_name = $s] fn flip(sim: *mut c_void, at: u64, address: u32, bit: u32); } };
     (@one save $s:literal) => { unsafe extern "C" { #[link_name = $s] fn save(sim: *mut c_void, size: *mut u64) -> *const u8; } };
     (@one load $s:literal) => { unsafe extern "C" { #[link_name = $s] fn load(sim: *mut c_void, bytes: *const u8, size: u64, open: u64); } };
     (@state plain) => { None };
@@ -79,6 +85,7 @@ include!(concat!(env!("OUT_DIR"), "/models.rs"));
 pub(super) struct Sim {
     handle: NonNull<c_void>,
     calls: &'static Calls,
+    rams: Vec<Ram>,
 }
 
 // SAFETY: the shim's object is owned by this handle alone, holds no thread-local state, and is used by one thread at a time, as every
@@ -93,7 +100,10 @@ impl Sim {
         assert!(books <= model.capacity().books, "the shim reads as many ticks as there are books");
         // SAFETY: `ticks` is valid for `books` numbers, which is all that is read; the shim copies them.
         let handle = unsafe { (calls.new)(limits.slots, limits.max_qty, books, limits.ticks.as_ptr()) };
-        Self { handle: NonNull::new(handle).expect("the shim allocates or aborts"), calls }
+        let handle = NonNull::new(handle).expect("the shim allocates or aborts");
+        let mut sim = Self { handle, calls, rams: Vec::new() };
+        sim.rams = (0..).map_while(|at| sim.ram(at)).collect();
+        sim
     }
 
     /// Chances of 256 that a beat is offered, and that an event is accepted, in a cycle.
@@ -170,6 +180,43 @@ impl Sim {
     pub fn wave_flush(&mut self) {
         // SAFETY: the handle is live.
         unsafe { (self.calls.wave_flush)(self.handle.as_ptr()) }
+    }
+
+    /// The memories, in the order of their names.
+    pub fn rams(&self) -> &[Ram] {
+        &self.rams
+    }
+
+    fn ram(&self, at: u64) -> Option<Ram> {
+        let (mut words, mut bits) = (0, 0);
+        // SAFETY: the handle is live, `words` and `bits` are valid to write. The function returns null, or a text that ends in 0 and lives
+        // as long as the handle; it is copied here.
+        unsafe {
+            let name = (self.calls.memory)(self.handle.as_ptr(), at, &raw mut words, &raw mut bits);
+            (!name.is_null()).then(|| Ram { name: CStr::from_ptr(name).to_string_lossy().into_owned(), words, bits })
+        }
+    }
+
+    /// Whether any bit of a word is set.
+    ///
+    /// # Panics
+    /// When there is no such memory or word.
+    pub fn stored(&self, memory: usize, address: u32) -> bool {
+        let there = self.rams.get(memory).is_some_and(|ram| address < ram.words);
+        assert!(there, "no word {address} of memory {memory}");
+        // SAFETY: the handle is live; the memory and the word are there.
+        unsafe { (self.calls.stored)(self.handle.as_ptr(), memory as u64, address) != 0 }
+    }
+
+    /// Flips a stored bit.
+    ///
+    /// # Panics
+    /// When there is no such bit.
+    pub fn flip(&mut self, memory: usize, address: u32, bit: u32) {
+        let there = self.rams.get(memory).is_some_and(|ram| address < ram.words && bit < ram.bits);
+        assert!(there, "no bit {bit} of word {address} of memory {memory}");
+        // SAFETY: the handle is live; the bit is there.
+        unsafe { (self.calls.flip)(self.handle.as_ptr(), memory as u64, address, bit) }
     }
 
     /// All registers and memories; `None` when the model is not made for it.

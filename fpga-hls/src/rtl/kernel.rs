@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 
+use super::Ram;
 use super::error::RtlError;
 use super::ffi::{Model, Sim, Words};
 use crate::abi::{Capabilities, Command, Event, Limits, contract};
@@ -157,6 +158,27 @@ impl Rtl {
     /// Why it answers no more.
     pub fn fault(&self) -> Option<&RtlError> {
         self.fault.as_ref()
+    }
+
+    /// The kernel's memories.
+    pub fn rams(&self) -> &[Ram] {
+        self.sim.rams()
+    }
+
+    /// Whether any bit of a word of a memory is set; the memory is an index into [`Rtl::rams`].
+    ///
+    /// # Panics
+    /// When there is no such word.
+    pub fn is_stored(&self, ram: usize, address: u32) -> bool {
+        self.sim.stored(ram, address)
+    }
+
+    /// Flips one stored bit. The word changes as it stands: a read that is already on its way has the old one.
+    ///
+    /// # Panics
+    /// When there is no such bit.
+    pub fn flip_bit(&mut self, ram: usize, address: u32, bit: u32) {
+        self.sim.flip(ram, address, bit);
     }
 
     /// The most cycles that may pass without a beat: the longest count of a fill or kill, or the clearing after reset, four times over.

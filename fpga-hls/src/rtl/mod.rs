@@ -18,12 +18,24 @@ mod ffi;
 mod followed;
 mod kernel;
 mod twin;
+mod upset;
 
 use crate::abi::{Limits, contract};
 pub use error::RtlError;
 pub use ffi::Model;
 pub use kernel::{Gaps, Rtl, Snapshot};
 pub use twin::RtlTwin;
+
+/// A memory of the kernel, as it is built: [`Rtl::rams`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ram {
+    /// Where it stands in the hierarchy: `TOP.kernel_sim.core.u_next`.
+    pub name: String,
+    /// Words.
+    pub words: u32,
+    /// Bits of a word.
+    pub bits: u32,
+}
 
 /// Memories of an elaboration: the most that limits may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The kernel as a twin: one command at a time, with a book that is kept from its own events.
 
 use super::followed::Followed;
-use super::{Rtl, RtlError};
+use super::{Model, Rtl, RtlError};
 use crate::abi::{Capabilities, Command, Event, EventKind, Kind, Limits, SelfTrade, Side, TimeInForce};
 use crate::matcher::{Resting, RestoreError, Twin};
 
@@ -49,6 +49,19 @@ impl Twin for RtlTwin {
     /// When the limits fit no model: [`RtlTwin::fitting`] says so as an error.
     fn new(limits: Limits) -> Self {
         Self::fitting(limits).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn most_slots(ticks: u32) -> Option<u32> {
+        let models = Model::ALL.iter().filter(|model| !model.is_planted()).map(|model| model.capacity());
+        models.filter(|capacity| capacity.ticks >= ticks).map(|capacity| capacity.orders).max()
+    }
+
+    fn offers(limits: &Limits) -> Result<Capabilities, String> {
+        Rtl::model_for(limits).map(Model::capabilities).map_err(|error| error.to_string())
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.fault.as_ref().map(RtlError::to_string)
     }
 
     fn execute(&mut self, command: &Command, mut sink: impl FnMut(Event)) {

@@ -51,6 +51,24 @@ fn limits_beyond_the_memories_are_an_error() {
     assert_eq!(Rtl::model_for(&Limits::single(4096, 16_384)).unwrap(), Model::Standard);
 }
 
+/// Kernels of one thread and of several come and go in any order.
+#[test]
+fn kernels_end_in_any_order() {
+    let make = || Rtl::new(Model::Small, Limits::single(3, 3)).unwrap();
+    let answers = |kernel: &mut Rtl| {
+        let mut events = Vec::new();
+        kernel.execute(&Command { seq: 5, ..Command::default() }, |event| events.push(event)).unwrap();
+        events.len() == 1 && events[0].seq == 5
+    };
+    let (first, mut second, third) = (make(), make(), make());
+    drop(third);
+    drop(first);
+    assert!(answers(&mut second));
+    let moved = std::thread::spawn(move || answers(&mut second) && answers(&mut make()));
+    assert!(moved.join().unwrap());
+    assert!(answers(&mut make()));
+}
+
 #[test]
 fn a_beat_that_is_withdrawn_breaks_the_contract() {
     let mut kernel = Rtl::new(Model::Small, Limits::single(3, 3)).unwrap();
