@@ -12,12 +12,14 @@ pub struct Tiny {
     pub limits: Limits,
     /// The owners.
     pub owners: [u16; 2],
+    /// Whether a book without a free slot is laid open once for each of its orders that can make room, or each time for another.
+    pub every_victim: bool,
 }
 
 impl Tiny {
     /// Three ticks, three slots, quantities to two, two owners that are both compared.
     pub fn new() -> Self {
-        Self { limits: Limits { ticks: vec![3], slots: 3, max_qty: 2 }, owners: [1, 2] }
+        Self { limits: Limits { ticks: vec![3], slots: 3, max_qty: 2 }, owners: [1, 2], every_victim: true }
     }
 
     /// The same, with the owner that is exempt from self-trade prevention for one of the two.

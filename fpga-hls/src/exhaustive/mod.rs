@@ -10,17 +10,21 @@
 //! After each command that changes the book, whatever state it leads to, the subject is *probed*: commands that lay the whole
 //! book open, owners, order of the queues and leaves, must be answered alike too. After a command that changes nothing the
 //! subject goes on as it stands, and is probed when all commands have been tried, so that a refusal that did change
-//! something is seen.
+//! something is seen. Commands that change nothing are given to the subject together with the next that does, one behind the other: hardware
+//! answers them as a stream.
 
 mod commands;
 mod probe;
 pub mod properties;
+mod stream;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 
 pub use commands::Tiny;
 pub use properties::Property;
+use stream::Stream;
 
 use crate::abi::{Command, Event, EventKind, Reason};
 use crate::flow::Coverage;
@@ -31,6 +35,25 @@ const MOST_STATES: usize = 1 << 20;
 
 /// Numbers of reasons that refuse, and 0.
 const REASONS: usize = Reason::QtyRange as usize + 1;
+
+/// Which of the states a walk compares: every `of`-th, from the `index`-th on. All states are passed through, so that walks of all shares
+/// together compare what one of the whole does, and can do so at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Which, below `of`.
+    pub index: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Share {
+    /// Every state.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    fn holds(self, state: usize) -> bool {
+        state as u64 % self.of == self.index
+    }
+}
 
 /// Something that answers, and whose whole state can be kept.
 pub trait Subject {
@@ -48,6 +71,14 @@ pub trait Subject {
     /// # Errors
     /// What went wrong, when it did not answer at all.
     fn answer(&mut self, command: &Command, events: &mut Vec<Event>) -> Result<(), String>;
+
+    /// Answers several, one behind the other.
+    ///
+    /// # Errors
+    /// As [`Subject::answer`].
+    fn answer_all(&mut self, commands: &[Command], events: &mut Vec<Event>) -> Result<(), String> {
+        commands.iter().try_for_each(|command| self.answer(command, events))
+    }
 }
 
 impl<T: Twin + Clone> Subject for T {
@@ -72,6 +103,8 @@ impl<T: Twin + Clone> Subject for T {
 pub struct Walked {
     /// States, the empty book among them.
     pub states: u64,
+    /// Those of them in which the subject was compared.
+    pub compared: u64,
     /// Commands tried in each.
     pub commands: u64,
     /// Pairs of both, each compared.
@@ -90,8 +123,11 @@ pub struct Walked {
 
 impl fmt::Display for Walked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, commands, transitions, changes, probes, events, .. } = self;
-        write!(f, "{states} states x {commands} commands = {transitions} answers compared ({events} events), ")?;
+        let Self { states, compared, commands, transitions, changes, probes, events, .. } = self;
+        write!(
+            f,
+            "{states} states, {compared} x {commands} commands = {transitions} answers compared ({events} events), "
+        )?;
         write!(f, "{changes} changes laid open by {probes} probes")
     }
 }
@@ -156,74 +192,92 @@ struct Node<O, S> {
     subject: S,
 }
 
-/// Compares a subject with an oracle, from the empty book of both, in every state and for every command. `progress` hears
+/// Compares a subject with an oracle, from the empty book of both, in every state of the share and for every command. `progress` hears
 /// the states done and known.
 ///
 /// # Errors
 /// The first difference, silence or broken property.
+///
+/// # Panics
+/// When the share is none.
 pub fn walk<O: Twin + Clone, S: Subject>(
     tiny: &Tiny,
+    share: Share,
     subject: &mut S,
     oracle: O,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Walked, Box<Found>> {
+    assert!(share.index < share.of, "share {share:?}");
     let commands = tiny.commands();
     let mut walked = Walked { commands: commands.len() as u64, ..Walked::default() };
     let mut known: BTreeMap<Vec<[u8; 24]>, usize> = BTreeMap::from([(key(&book(&oracle)), 0)]);
     let mut nodes = vec![Node { from: 0, by: Command::default(), oracle, subject: Some(subject.save()) }];
     let mut waiting = VecDeque::from([0]);
-    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    let (mut expected, mut stream) = (Vec::new(), Stream::default());
     while let Some(at) = waiting.pop_front() {
         let oracle = nodes[at].oracle.clone();
         let here = nodes[at].subject.take().expect("a state waits once");
         let before = book(&oracle);
-        subject.load(&here);
+        let compared = share.holds(at);
+        if compared {
+            subject.load(&here);
+        }
         let mut next = oracle.clone();
+        let fail = |nodes: &[_], (command, what)| {
+            Box::new(Found { book: before.clone(), path: path(nodes, at), command, what })
+        };
         for command in &commands {
             expected.clear();
-            found.clear();
             next.execute(command, |event| expected.push(event));
-            let fail = |nodes: &[_], what| {
-                Box::new(Found { book: before.clone(), path: path(nodes, at), command: *command, what })
-            };
-            subject.answer(command, &mut found).map_err(|why| fail(&nodes, Wrong::Silent(why)))?;
-            if found != expected {
-                let (expected, found) = (expected.clone(), found.clone());
-                return Err(fail(&nodes, Wrong::Differs { expected, found }));
+            if compared {
+                stream.push(command, &expected);
+                walked.transitions += 1;
+                walked.events += expected.len() as u64;
             }
-            walked.transitions += 1;
-            walked.events += expected.len() as u64;
             if matches!(expected[0].kind, EventKind::Rejected | EventKind::Done) {
-                walked.refusals[expected[0].reason as usize] += 1;
+                walked.refusals[expected[0].reason as usize] += u64::from(compared);
                 continue;
             }
-            walked.coverage.count(command, &expected);
             let after = book(&next);
-            properties::check(&before, command, &expected, &after)
-                .map_err(|broken| fail(&nodes, Wrong::Property(broken)))?;
-            if before != after {
-                walked.changes += 1;
-                let count = nodes.len();
-                known.entry(key(&after)).or_insert_with(|| {
-                    assert!(count < MOST_STATES, "a tiny book has fewer states");
-                    nodes.push(Node { from: at, by: *command, oracle: next.clone(), subject: Some(subject.save()) });
-                    waiting.push_back(count);
-                    count
-                });
-                walked.probes += probe::probe(tiny, &next, subject).map_err(|what| fail(&nodes, what))?;
-                subject.load(&here);
-                next.clone_from(&oracle);
+            if compared {
+                walked.coverage.count(command, &expected);
+                properties::check(&before, command, &expected, &after)
+                    .map_err(|broken| fail(&nodes, (*command, Wrong::Property(broken))))?;
             }
+            if before == after {
+                continue;
+            }
+            let count = nodes.len();
+            let entry = known.entry(key(&after));
+            let is_new = matches!(entry, Entry::Vacant(_));
+            if is_new && !compared {
+                // The subject only comes along.
+                subject.load(&here);
+                stream.push(command, &expected);
+            }
+            stream.compare(subject).map_err(|wrong| fail(&nodes, wrong))?;
+            entry.or_insert_with(|| {
+                assert!(count < MOST_STATES, "a tiny book has fewer states");
+                nodes.push(Node { from: at, by: *command, oracle: next.clone(), subject: Some(subject.save()) });
+                waiting.push_back(count);
+                count
+            });
+            if compared {
+                walked.changes += 1;
+                walked.probes += probe::probe(tiny, walked.changes, &next, subject)
+                    .map_err(|wrong| fail(&nodes, (*command, wrong)))?;
+                subject.load(&here);
+            }
+            next.clone_from(&oracle);
         }
         assert_eq!(book(&next), before, "the oracle keeps its book when it refuses");
-        walked.probes += probe::probe(tiny, &next, subject).map_err(|what| {
-            Box::new(Found {
-                book: before.clone(),
-                path: path(&nodes, at),
-                command: commands[commands.len() - 1],
-                what,
-            })
-        })?;
+        if compared {
+            stream.compare(subject).map_err(|wrong| fail(&nodes, wrong))?;
+            let last = commands[commands.len() - 1];
+            walked.probes +=
+                probe::probe(tiny, walked.changes, &next, subject).map_err(|wrong| fail(&nodes, (last, wrong)))?;
+            walked.compared += 1;
+        }
         walked.states += 1;
         progress(walked.states, nodes.len() as u64);
     }

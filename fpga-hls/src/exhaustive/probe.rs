@@ -3,21 +3,28 @@
 //! A cancel by the wrong owner changes nothing, and tells whether a slot lives and whose it is. Then both sides are swept
 //! by takers that trade with everybody: they meet every order in the order of its priority, with all its leaves. A sweep needs a
 //! free slot. Where every slot is live one order is cancelled first; that is done once for each of them, so that each pair of
-//! neighbours in a queue is seen.
+//! neighbours in a queue is seen, or each time for another of them ([`Tiny::every_victim`]): most states are come to by hundreds of commands.
 
+use super::stream::Stream;
 use super::{Subject, Tiny, Wrong, book};
 use crate::abi::{Command, Event, Kind, SelfTrade, Side, TimeInForce};
 use crate::matcher::Twin;
 
-/// Compares a subject's book with an oracle's; returns how many commands that took. Leaves the subject in another state.
-pub(super) fn probe<O: Twin + Clone, S: Subject>(tiny: &Tiny, oracle: &O, subject: &mut S) -> Result<u64, Wrong> {
+/// Compares a subject's book with an oracle's; returns how many commands that took. Leaves the subject in another state. `turn` counts probes.
+pub(super) fn probe<O: Twin + Clone, S: Subject>(
+    tiny: &Tiny,
+    turn: u64,
+    oracle: &O,
+    subject: &mut S,
+) -> Result<u64, Wrong> {
     let mut asked = 0;
-    let mut ask = |oracle: &mut O, subject: &mut S, command: &Command| {
+    let mut stream = Stream::default();
+    let mut ask = |oracle: &mut O, stream: &mut Stream, command: &Command| {
         asked += 1;
-        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        let mut expected = Vec::new();
         oracle.execute(command, |event| expected.push(event));
-        subject.answer(command, &mut found).map_err(Wrong::Silent)?;
-        if expected == found { Ok(expected) } else { Err(Wrong::Probe { probe: *command, expected, found }) }
+        stream.push(command, &expected);
+        expected
     };
     let live = book(oracle);
     let mut quiet = oracle.clone();
@@ -26,19 +33,32 @@ pub(super) fn probe<O: Twin + Clone, S: Subject>(tiny: &Tiny, oracle: &O, subjec
             if live.iter().any(|order| order.slot == slot && order.owner == owner) {
                 continue;
             }
-            ask(&mut quiet, subject, &Command { slot, owner, kind: Kind::Cancel as u8, ..Command::default() })?;
+            let cancel = Command { slot, owner, kind: Kind::Cancel as u8, ..Command::default() };
+            ask(&mut quiet, &mut stream, &cancel);
         }
     }
-    let opened = subject.save();
     let full = live.len() == tiny.limits.slots as usize;
-    let victims: Vec<_> = if full { live.iter().map(Some).collect() } else { vec![None] };
+    let victims: Vec<_> = match full {
+        true if tiny.every_victim => live.iter().map(Some).collect(),
+        true => vec![live.get((turn % live.len() as u64) as usize)],
+        false => vec![None],
+    };
+    // One way through needs nothing to come back to.
+    let opened = if victims.len() > 1 {
+        stream.compare(subject).map_err(told)?;
+        Some(subject.save())
+    } else {
+        None
+    };
     for victim in victims {
         let mut oracle = quiet.clone();
-        subject.load(&opened);
+        if let Some(opened) = &opened {
+            subject.load(opened);
+        }
         if let Some(order) = victim {
             let cancel =
                 Command { slot: order.slot, owner: order.owner, kind: Kind::Cancel as u8, ..Command::default() };
-            ask(&mut oracle, subject, &cancel)?;
+            ask(&mut oracle, &mut stream, &cancel);
         }
         let free = (0..tiny.limits.slots).find(|slot| oracle.order(*slot).is_none());
         let slot = free.expect("a slot is free, or was made free");
@@ -55,15 +75,24 @@ pub(super) fn probe<O: Twin + Clone, S: Subject>(tiny: &Tiny, oracle: &O, subjec
             };
             // Each sweep takes something, or was the last.
             for _ in 0..=tiny.limits.slots * tiny.limits.max_qty {
-                let events = ask(&mut oracle, subject, &sweep)?;
+                let events = ask(&mut oracle, &mut stream, &sweep);
                 if events.len() == 1 && nothing_traded(&events[0]) {
                     break;
                 }
             }
         }
         assert!(book(&oracle).is_empty(), "sweeps without limit leave nothing");
+        stream.compare(subject).map_err(told)?;
     }
     Ok(asked)
+}
+
+/// A difference in what a probe was answered says that the book is another.
+fn told((probe, what): (Command, Wrong)) -> Wrong {
+    match what {
+        Wrong::Differs { expected, found } => Wrong::Probe { probe, expected, found },
+        other => other,
+    }
 }
 
 fn nothing_traded(event: &Event) -> bool {
