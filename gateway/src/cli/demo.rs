@@ -38,6 +38,7 @@ Examples:
   wirebook demo
   wirebook demo --seed 7 --dump D
   wirebook match D/orders.csv --matcher reference --fills F && cmp F D/fills.csv     the same fills, from the plain matcher
+  wirebook demo --matcher rtl                                                        on the hardware's own source (cargo feature `rtl`)
   wirebook journal verify D/journal                                                  the same root, from the journal alone
 
 Exit codes: 0 done and right; 1 something was lost, differs or does not verify; 2 bad use or bad input.")]
@@ -159,24 +160,49 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
             .found(args.fail_after)
             .allowed("0, unless --matcher is device-model"));
     }
+    let flow = RealisticConfig { seed: args.seed, mid: MID, tick_size: TICK_SIZE, ..RealisticConfig::default() };
     let told = match args.matcher {
-        MatcherChoice::Software | MatcherChoice::DeviceModel => demo(args, &config, &dump, serve::start_configured)?,
-        MatcherChoice::Reference => demo(args, &config, &dump, serve::start::<Reference>)?,
+        MatcherChoice::Software | MatcherChoice::DeviceModel => {
+            demo(args, &config, flow, &dump, serve::start_configured)?
+        }
+        MatcherChoice::Reference => demo(args, &config, flow, &dump, serve::start::<Reference>)?,
+        #[cfg(feature = "rtl")]
+        MatcherChoice::Rtl => {
+            let narrow = RealisticConfig { half_band: fit_the_kernel(&mut config), ..flow };
+            demo(args, &config, narrow, &dump, serve::start::<wirebook_matcher::rtl::RtlTwin>)?
+        }
+        #[cfg(not(feature = "rtl"))]
         MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
     };
     tell(&told, &args.json, false)?;
     agrees(&told)
 }
 
+/// The demo's configuration and flow, cut down to what the kernel holds: one instrument, a band of its ticks around the flow's first price.
+#[cfg(feature = "rtl")]
+fn fit_the_kernel(config: &mut Config) -> u32 {
+    let capacity = wirebook_matcher::rtl::Model::Standard.capacity();
+    let half_band = (capacity.ticks - 1) / 2;
+    let middle = u64::try_from(MID / TICK_SIZE).expect("the flow's prices are above zero");
+    config.instruments.truncate(1);
+    for instrument in &mut config.instruments {
+        instrument.band_base = middle - u64::from(half_band);
+        instrument.band_ticks = 2 * half_band + 1;
+    }
+    config.gateway.max_live_orders = config.gateway.max_live_orders.min(capacity.orders);
+    half_band
+}
+
 fn demo(
     args: &DemoArgs,
     config: &Config,
+    flow: RealisticConfig,
     dump: &Path,
     start: impl FnOnce(&Config) -> Result<Running, StartError>,
 ) -> Result<Told, Failure> {
     let running = start(config).map_err(cannot_start)?;
     let status = Arc::clone(&running.status);
-    let sent = send(args, config, running.address, dump);
+    let sent = send(args, config, flow, running.address, dump);
     let settling = progress::counter("settling", "batches");
     let ended = running.stop().map_err(stopped)?;
     settling.finish_and_clear();
@@ -189,6 +215,7 @@ fn demo(
 fn send(
     args: &DemoArgs,
     config: &Config,
+    flow: RealisticConfig,
     address: std::net::SocketAddr,
     dump: &Path,
 ) -> Result<(Counts, Ran), Failure> {
@@ -211,12 +238,7 @@ fn send(
     };
     let cannot_write = |error: std::io::Error| Failure::io("write the orders", &orders, &error);
     let writer = RefCell::new(OrdersWriter::new(Output::create(&orders)?).map_err(cannot_write)?);
-    let mut flow = Realistic::new(RealisticConfig {
-        seed: args.seed,
-        mid: MID,
-        tick_size: TICK_SIZE,
-        ..RealisticConfig::default()
-    });
+    let mut flow = Realistic::new(flow);
     let count = args.seconds * args.rate;
     let bar = progress::bar("trading", "orders", count);
     let steps = (0..count).map(|at| {

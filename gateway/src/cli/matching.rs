@@ -49,13 +49,14 @@ impl MatcherChoice {
     }
 
     /// How a build without the Verilated model answers to `rtl`.
+    #[cfg(not(feature = "rtl"))]
     pub fn rtl_is_missing() -> Failure {
         Failure::bad("this build has no Verilated model of the kernel")
             .field("--matcher")
             .found("rtl")
             .allowed("software, reference")
             .next(
-                "the model is built by the cargo feature `rtl` of the package wirebook-matcher; use --matcher software",
+                "build with the cargo feature `rtl` (it needs Verilator: Debian's package verilator), or use --matcher software",
             )
     }
 }
@@ -196,6 +197,11 @@ pub fn run(args: &MatchArgs) -> Result<(), Failure> {
     let matched = match args.matcher {
         MatcherChoice::Software => match_orders::<Software>(&name, orders, args.tick_size, &mut fills, quiet),
         MatcherChoice::Reference => match_orders::<Reference>(&name, orders, args.tick_size, &mut fills, quiet),
+        #[cfg(feature = "rtl")]
+        MatcherChoice::Rtl => {
+            match_orders::<wirebook_matcher::rtl::RtlTwin>(&name, orders, args.tick_size, &mut fills, quiet)
+        }
+        #[cfg(not(feature = "rtl"))]
         MatcherChoice::Rtl => return Err(MatcherChoice::rtl_is_missing()),
         MatcherChoice::DeviceModel => return Err(args.matcher.not_offline()),
     };
@@ -246,6 +252,9 @@ fn flow_failure(error: FlowError, orders: &std::path::Path, fills: &std::path::P
         FlowError::Band { file, error } => Failure::bad(format!("the prices make no book: {error}"))
             .file(file)
             .next("give the distance of two prices as --tick-size; for LOBSTER's prices of a cent it is 100"),
+        FlowError::Matcher(why) => Failure::bad(format!("the matcher cannot match this file: {why}"))
+            .file(orders.display())
+            .next("use --matcher software"),
         FlowError::Rewind { source, .. } => Failure::io("read again", orders, &source),
         FlowError::Fills(error) => Failure::io("write the fills", fills, &error),
     }
@@ -274,7 +283,8 @@ mod tests {
 
     #[test]
     fn both_matchers_answer_and_count() {
-        for matcher in [MatcherChoice::Software, MatcherChoice::Reference] {
+        let rtl = cfg!(feature = "rtl").then_some(MatcherChoice::Rtl);
+        for matcher in [MatcherChoice::Software, MatcherChoice::Reference].into_iter().chain(rtl) {
             let dir = tempfile::tempdir().unwrap();
             run(&args(dir.path(), matcher)).unwrap();
             assert_eq!(fs::read_to_string(dir.path().join("fills.csv")).unwrap(), FILLS);
@@ -314,6 +324,7 @@ mod tests {
         assert_eq!(run(&args).unwrap_err().exit_code(), 2);
     }
 
+    #[cfg(not(feature = "rtl"))]
     #[test]
     fn rtl_names_the_cargo_feature() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,6 +7,8 @@ pub mod convert;
 pub mod demo;
 pub mod failure;
 pub mod journal;
+#[cfg(all(test, feature = "rtl"))]
+mod kernel_tests;
 pub mod keys;
 pub mod ledger;
 pub mod log;

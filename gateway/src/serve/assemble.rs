@@ -13,7 +13,7 @@ use wirebook_bypass::stream::kernel::KernelConfig;
 use wirebook_bypass::stream::shm::ShmConfig;
 use wirebook_bypass::stream::uring::UringConfig;
 use wirebook_bypass::stream::{StreamError, StreamPort};
-use wirebook_matcher::abi::abi_hash;
+use wirebook_matcher::abi::{Capabilities, Limits, abi_hash};
 use wirebook_matcher::{Matcher, Twin};
 use wirebook_settlement::ledger::Known;
 use wirebook_settlement::record::{DayPhase, EpochOpen, Leg, Payload, Registry, State};
@@ -135,6 +135,8 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     config: &Config,
     make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
 ) -> Result<Assembled<M>, StartError> {
+    // What an epoch promises of its matcher, the registry holds every instrument to.
+    let capabilities = T::offers(&limits(config)).map_err(StartError::Matcher)?;
     for path in [&config.gateway.data_dir, &config.journal.dir] {
         std::fs::create_dir_all(path).map_err(|error| StartError::Directory { path: path.clone(), error })?;
     }
@@ -153,7 +155,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     journal_config.segment_len = config.journal.segment_bytes;
     journal_config.max_block = config.journal.block_bytes as usize;
     let mut journal = Journal::start(storage, journal_config, &recovered)?;
-    let mut sequencer = open_epoch(config, &journal, &recovered, &replay, clean);
+    let mut sequencer = open_epoch(config, &journal, &recovered, &replay, capabilities, clean);
     let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
 
     let mut port = AnyPort::new(&port_config(config))?;
@@ -253,11 +255,18 @@ fn is_clean(recovered: &Recovered, marked: Option<u64>) -> bool {
     !matches!(recovered.tail, Tail::Cut { .. }) && (end == 0 || marked == Some(end))
 }
 
+/// The matcher's sizes, when every instrument of the configuration is registered.
+fn limits(config: &Config) -> Limits {
+    let ticks = config.instruments.iter().map(|instrument| instrument.band_ticks).collect();
+    Limits { ticks, slots: config.gateway.max_live_orders, max_qty: config.max_qty() }
+}
+
 fn open_epoch<T: Twin, S: crate::journal::Storage>(
     config: &Config,
     journal: &Journal<S>,
     recovered: &Recovered,
     replay: &Replay<T>,
+    capabilities: Capabilities,
     clean: bool,
 ) -> Sequencer {
     let run = replay.books().seal();
@@ -276,7 +285,7 @@ fn open_epoch<T: Twin, S: crate::journal::Storage>(
         abi_hash: abi_hash(),
         slots: config.gateway.max_live_orders,
         max_qty: config.max_qty(),
-        capabilities: wirebook_matcher::abi::Capabilities::ALL.0,
+        capabilities: capabilities.0,
         clean,
     };
     Sequencer::open(opening, now_ns(), &epoch, BURST_BYTES)
