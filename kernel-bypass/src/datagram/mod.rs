@@ -5,8 +5,9 @@
 //! port knows it lost, it counts. Static dispatch; no allocation after the port is made; at most one system call per burst and
 //! direction.
 //!
-//! IPv4, unicast and multicast. [`kernel::KernelDatagrams`] is the reference.
+//! IPv4, unicast and multicast. [`kernel::KernelDatagrams`] is the reference, [`frames::FrameDatagrams`] is UDP in user space.
 
+pub mod frames;
 pub mod kernel;
 
 use std::io;

@@ -12,6 +12,7 @@
 //!
 //! **Limits.** Frames without VLAN tags, as long as [`max_frame`](FramePort::max_frame) says. A port may lose frames, as Ethernet does.
 
+pub mod udp;
 pub mod veth;
 pub mod wire;
 pub mod xdp;

@@ -104,6 +104,14 @@ pub fn pair(ends: [End<'_>; 2], queues: u32) -> io::Result<()> {
     ends.iter().try_for_each(configure)
 }
 
+/// Brings up the loopback of the calling thread's namespace: in a new one it is down.
+///
+/// # Errors
+/// What `ip` refuses.
+pub fn loopback_up() -> io::Result<()> {
+    ip(&["link", "set", "dev", "lo", "up"])
+}
+
 /// Moves an interface of the calling thread's namespace to another, and brings it up there.
 ///
 /// # Errors

@@ -7,18 +7,18 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Every change of a stream socket, each told once.
-pub(in crate::stream) const STREAM: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
+pub(crate) const STREAM: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32;
 /// Something to accept, or on a descriptor that is watched, told once.
-pub(in crate::stream) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
+pub(crate) const LISTENER: u32 = (libc::EPOLLIN | libc::EPOLLET) as u32;
 /// Something to read, told until it is read.
-pub(in crate::stream) const LEVEL: u32 = libc::EPOLLIN as u32;
+pub(crate) const LEVEL: u32 = libc::EPOLLIN as u32;
 
 /// The peer's end, beside [`LEVEL`].
-pub(in crate::stream) const HANGUP: u32 = libc::EPOLLRDHUP as u32;
+pub(crate) const HANGUP: u32 = libc::EPOLLRDHUP as u32;
 
 /// What epoll told of one socket.
 #[derive(Clone, Copy)]
-pub(in crate::stream) struct Ready {
+pub(crate) struct Ready {
     pub token: u64,
     flags: u32,
 }
@@ -43,7 +43,7 @@ impl Ready {
     }
 }
 
-pub(in crate::stream) struct Epoll {
+pub(crate) struct Epoll {
     fd: OwnedFd,
     events: Box<[libc::epoll_event]>,
     count: usize,

@@ -19,7 +19,7 @@
 //! the conformance tests.
 
 pub mod any;
-mod epoll;
+pub(crate) mod epoll;
 mod hub;
 pub mod kernel;
 pub mod shm;

@@ -51,6 +51,12 @@ pub(super) struct QueueTx {
     umem: Umem,
 }
 
+// SAFETY: its packets point into the queue's own memory, which the sending half owns and which moves along with it: both are parts of
+// one port, which one thread has at a time; the rings are shared with the kernel alone.
+unsafe impl Send for QueueRx {}
+// SAFETY: as above.
+unsafe impl Send for QueueTx {}
+
 fn other(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
