@@ -95,7 +95,6 @@ impl Running {
         replica.skip(match planted {
             Some(Planted::AcceptForged) => Some(Skip::Signature),
             Some(Planted::AcceptWrongRoot) => Some(Skip::Root),
-            Some(Planted::AcceptSecond) => Some(Skip::Second),
             Some(Planted::ApplyTwice) => Some(Skip::Known),
             _ => None,
         });

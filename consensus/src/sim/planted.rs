@@ -16,8 +16,6 @@ pub enum Planted {
     AcceptWrongRoot,
     /// Whoever signed it, a batch is taken.
     AcceptForged,
-    /// A second batch with a number that was had is taken in place of the first.
-    AcceptSecond,
     /// Two of four members lie: a quorum holds one honest vote less than it must.
     QuorumLessOne,
     /// A batch that comes while a validator catches up is not stored.
@@ -34,13 +32,12 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::SkipSync,
         Self::SkipStoreSync,
         Self::ForgetVotes,
         Self::AcceptWrongRoot,
         Self::AcceptForged,
-        Self::AcceptSecond,
         Self::QuorumLessOne,
         Self::DropInCatchUp,
         Self::ApplyTwice,
@@ -57,7 +54,6 @@ impl Planted {
             Self::ForgetVotes => "forget-votes",
             Self::AcceptWrongRoot => "accept-wrong-root",
             Self::AcceptForged => "accept-forged",
-            Self::AcceptSecond => "accept-second",
             Self::QuorumLessOne => "quorum-less-one",
             Self::DropInCatchUp => "drop-in-catch-up",
             Self::ApplyTwice => "apply-twice",
@@ -79,7 +75,6 @@ impl Planted {
             Self::SkipSync | Self::ForgetVotes => &[Votes, Agreement],
             Self::SkipStoreSync | Self::CutOneMore => &[Durability],
             Self::AcceptWrongRoot | Self::AcceptForged => &[Validity],
-            Self::AcceptSecond => &[Agreement, Validity],
             Self::QuorumLessOne => &[Agreement],
             Self::DropInCatchUp | Self::ApplyTwice => &[Progress, Restart],
             Self::TellExecuted => &[Reads],
@@ -92,7 +87,6 @@ impl Planted {
         match self {
             Self::SkipSync | Self::SkipStoreSync | Self::ForgetVotes | Self::CutOneMore => &[Fault::Crash],
             Self::AcceptWrongRoot | Self::QuorumLessOne => &[Fault::Gateway],
-            Self::AcceptSecond => &[Fault::Gateway, Fault::Crash, Fault::Partition, Fault::Loss, Fault::Delay],
             Self::AcceptForged => &[Fault::Roots],
             Self::DropInCatchUp | Self::ApplyTwice => &[Fault::Crash, Fault::Partition],
             Self::TellExecuted => &[Fault::Partition],
@@ -104,7 +98,7 @@ impl Planted {
     pub(super) const fn lie(self) -> Option<Lie> {
         match self {
             Self::AcceptWrongRoot => Some(Lie::Root),
-            Self::AcceptSecond | Self::QuorumLessOne => Some(Lie::Twice),
+            Self::QuorumLessOne => Some(Lie::Twice),
             _ => None,
         }
     }

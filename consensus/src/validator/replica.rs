@@ -159,8 +159,6 @@ pub enum Skip {
     Signature,
     /// Whether execution gives the root that is claimed.
     Root,
-    /// Whether it is the batch that was executed under its number.
-    Second,
     /// That it was executed before.
     Known,
 }
@@ -250,7 +248,7 @@ impl<V: Volume> Replica<V> {
         }
         if header.number <= tip.number {
             let other = self.executed(header.number)?;
-            let same = other == *batch.digest() || self.skips(Skip::Second);
+            let same = other == *batch.digest();
             return if same { Ok(!self.skips(Skip::Known)) } else { Err(Refusal::Equivocation { other }) };
         }
         if self.halted {
