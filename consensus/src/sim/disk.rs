@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::validator::volume::Volume;
 
@@ -22,6 +22,8 @@ struct Platter {
     powered: Option<u64>,
     /// The files at the moment when it went.
     frozen: Option<BTreeMap<String, File>>,
+    /// A disk of the same machine: power goes for both.
+    beside: Weak<Mutex<Platter>>,
 }
 
 #[derive(Clone, Default)]
@@ -52,6 +54,12 @@ impl Disk {
     /// The power goes after so many more changes.
     pub fn power_off_after(&self, changes: u64) {
         self.platter().powered = Some(changes);
+    }
+
+    /// Puts two disks into one machine: when the power goes, it goes for both at once.
+    pub fn wire(&self, other: &Self) {
+        self.platter().beside = Arc::downgrade(&other.0);
+        other.platter().beside = Arc::downgrade(&self.0);
     }
 
     /// Whether the power is gone.
@@ -104,7 +112,14 @@ impl Disk {
             None => {}
         }
         match platter.powered {
-            Some(0) if platter.frozen.is_none() => platter.frozen = Some(platter.files.clone()),
+            Some(0) if platter.frozen.is_none() => {
+                platter.frozen = Some(platter.files.clone());
+                if let Some(beside) = platter.beside.upgrade() {
+                    let mut beside = beside.lock().unwrap_or_else(PoisonError::into_inner);
+                    let files = beside.files.clone();
+                    beside.frozen.get_or_insert(files);
+                }
+            }
             Some(left) => platter.powered = Some(left.saturating_sub(1)),
             None => {}
         }

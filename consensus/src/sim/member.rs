@@ -26,13 +26,19 @@ use super::venue::SHARD;
 const OPTIONS: Options = Options { segment_bytes: 256 << 10, laziness: Duration::ZERO, threaded: false, hasty: false };
 
 /// What a member has that outlives it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Disks {
     pub(super) votes: Disk,
     pub(super) batches: Disk,
 }
 
 impl Disks {
+    pub(super) fn new() -> Self {
+        let disks = Self { votes: Disk::default(), batches: Disk::default() };
+        disks.votes.wire(&disks.batches);
+        disks
+    }
+
     /// Whether the power is gone.
     pub(super) fn off(&self) -> bool {
         self.votes.is_off() || self.batches.is_off()
@@ -57,6 +63,7 @@ impl Disks {
             }
             _ => {}
         }
+        self.votes.wire(&self.batches);
     }
 }
 

@@ -156,7 +156,7 @@ impl Cluster {
             }
             let twins = self.plan.twins.contains(&from);
             let lives = 1 + usize::from(twins);
-            let disks = vec![Disks::default(); lives].into_iter().map(|_| Disks::default()).collect();
+            let disks = (0..lives).map(|_| Disks::new()).collect();
             let believes = self.random.below(2) as usize;
             self.members.push(Member { disks, running: Vec::new(), back: None, next: vec![1; lives], believes });
         }
@@ -395,6 +395,35 @@ impl Cluster {
             let (sealed, wanted) = (self.venue.sealed(), self.plan.batches);
             let what = format!("{wanted} batches, {sealed} sealed, settled {told:?}, {now:?} after the beginning");
             ledgers.fail(Check::Progress, what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seeds that are run: `A..B` in `WIREBOOK_SIM`, or a few.
+    fn seeds() -> std::ops::Range<u64> {
+        let named = std::env::var("WIREBOOK_SIM").ok();
+        let named = named.as_deref().and_then(|text| text.split_once(".."));
+        named.and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?)).unwrap_or(0..5)
+    }
+
+    #[test]
+    fn no_seed_breaks_a_rule_and_each_runs_the_same_twice() {
+        for seed in seeds() {
+            let outcome = run_twice(&Setup { seed, faults: Fault::ALL.to_vec(), planted: None });
+            assert_eq!(outcome.violation, None, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn storage_that_skips_a_sync_is_caught() {
+        for planted in [Planted::SkipSync, Planted::SkipStoreSync] {
+            let setup = |seed| Setup { seed, faults: Fault::ALL.to_vec(), planted: Some(planted) };
+            let caught = (0..200).find_map(|seed| run(&setup(seed)).violation).expect(planted.name());
+            assert!(planted.caught_by().contains(&caught.check), "{}: {caught}", planted.name());
         }
     }
 }
