@@ -12,14 +12,15 @@ pub struct Tiny {
     pub limits: Limits,
     /// The owners.
     pub owners: [u16; 2],
-    /// Whether a book without a free slot is laid open once for each of its orders that can make room, or each time for another.
-    pub every_victim: bool,
+    /// Of commands that are refused one in so many is tried in a state, by turns, so that in as many states in a row each is; 1 is all. A
+    /// command that is not refused is always tried.
+    pub one_refusal_in: u64,
 }
 
 impl Tiny {
     /// Three ticks, three slots, quantities to two, two owners that are both compared.
     pub fn new() -> Self {
-        Self { limits: Limits { ticks: vec![3], slots: 3, max_qty: 2 }, owners: [1, 2], every_victim: true }
+        Self { limits: Limits { ticks: vec![3], slots: 3, max_qty: 2 }, owners: [1, 2], one_refusal_in: 1 }
     }
 
     /// The same, with the owner that is exempt from self-trade prevention for one of the two.

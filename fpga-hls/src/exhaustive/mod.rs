@@ -105,9 +105,9 @@ pub struct Walked {
     pub states: u64,
     /// Those of them in which the subject was compared.
     pub compared: u64,
-    /// Commands tried in each.
+    /// Commands of each.
     pub commands: u64,
-    /// Pairs of both, each compared.
+    /// Pairs of both that were compared: all, or without refusals that were passed over.
     pub transitions: u64,
     /// Those that changed the book.
     pub changes: u64,
@@ -126,7 +126,7 @@ impl fmt::Display for Walked {
         let Self { states, compared, commands, transitions, changes, probes, events, .. } = self;
         write!(
             f,
-            "{states} states, {compared} x {commands} commands = {transitions} answers compared ({events} events), "
+            "{states} states, {commands} commands; in {compared} states {transitions} answers compared ({events} events), "
         )?;
         write!(f, "{changes} changes laid open by {probes} probes")
     }
@@ -192,7 +192,8 @@ struct Node<O, S> {
     subject: S,
 }
 
-/// Compares a subject with an oracle, from the empty book of both, in every state of the share and for every command. `progress` hears
+/// Compares a subject with an oracle, from the empty book of both, in every state of the share and for every command, but for refusals that
+/// [`Tiny::one_refusal_in`] passes over. `progress` hears
 /// the states done and known.
 ///
 /// # Errors
@@ -207,7 +208,7 @@ pub fn walk<O: Twin + Clone, S: Subject>(
     oracle: O,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Walked, Box<Found>> {
-    assert!(share.index < share.of, "share {share:?}");
+    assert!(share.index < share.of && tiny.one_refusal_in > 0, "{share:?}, one refusal in {}", tiny.one_refusal_in);
     let commands = tiny.commands();
     let mut walked = Walked { commands: commands.len() as u64, ..Walked::default() };
     let mut known: BTreeMap<Vec<[u8; 24]>, usize> = BTreeMap::from([(key(&book(&oracle)), 0)]);
@@ -226,16 +227,19 @@ pub fn walk<O: Twin + Clone, S: Subject>(
         let fail = |nodes: &[_], (command, what)| {
             Box::new(Found { book: before.clone(), path: path(nodes, at), command, what })
         };
-        for command in &commands {
+        for (turn, command) in (at as u64..).zip(&commands) {
             expected.clear();
             next.execute(command, |event| expected.push(event));
-            if compared {
+            let refused = matches!(expected[0].kind, EventKind::Rejected | EventKind::Done);
+            if compared && !(refused && turn % tiny.one_refusal_in != 0) {
                 stream.push(command, &expected);
                 walked.transitions += 1;
                 walked.events += expected.len() as u64;
+                if refused {
+                    walked.refusals[expected[0].reason as usize] += 1;
+                }
             }
-            if matches!(expected[0].kind, EventKind::Rejected | EventKind::Done) {
-                walked.refusals[expected[0].reason as usize] += u64::from(compared);
+            if refused {
                 continue;
             }
             let after = book(&next);
@@ -264,8 +268,7 @@ pub fn walk<O: Twin + Clone, S: Subject>(
             });
             if compared {
                 walked.changes += 1;
-                walked.probes += probe::probe(tiny, walked.changes, &next, subject)
-                    .map_err(|wrong| fail(&nodes, (*command, wrong)))?;
+                walked.probes += probe::probe(tiny, &next, subject).map_err(|wrong| fail(&nodes, (*command, wrong)))?;
                 subject.load(&here);
             }
             next.clone_from(&oracle);
@@ -274,8 +277,7 @@ pub fn walk<O: Twin + Clone, S: Subject>(
         if compared {
             stream.compare(subject).map_err(|wrong| fail(&nodes, wrong))?;
             let last = commands[commands.len() - 1];
-            walked.probes +=
-                probe::probe(tiny, walked.changes, &next, subject).map_err(|wrong| fail(&nodes, (last, wrong)))?;
+            walked.probes += probe::probe(tiny, &next, subject).map_err(|wrong| fail(&nodes, (last, wrong)))?;
             walked.compared += 1;
         }
         walked.states += 1;

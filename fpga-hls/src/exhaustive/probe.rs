@@ -3,20 +3,15 @@
 //! A cancel by the wrong owner changes nothing, and tells whether a slot lives and whose it is. Then both sides are swept
 //! by takers that trade with everybody: they meet every order in the order of its priority, with all its leaves. A sweep needs a
 //! free slot. Where every slot is live one order is cancelled first; that is done once for each of them, so that each pair of
-//! neighbours in a queue is seen, or each time for another of them ([`Tiny::every_victim`]): most states are come to by hundreds of commands.
+//! neighbours in a queue is seen.
 
 use super::stream::Stream;
 use super::{Subject, Tiny, Wrong, book};
 use crate::abi::{Command, Event, Kind, SelfTrade, Side, TimeInForce};
 use crate::matcher::Twin;
 
-/// Compares a subject's book with an oracle's; returns how many commands that took. Leaves the subject in another state. `turn` counts probes.
-pub(super) fn probe<O: Twin + Clone, S: Subject>(
-    tiny: &Tiny,
-    turn: u64,
-    oracle: &O,
-    subject: &mut S,
-) -> Result<u64, Wrong> {
+/// Compares a subject's book with an oracle's; returns how many commands that took. Leaves the subject in another state.
+pub(super) fn probe<O: Twin + Clone, S: Subject>(tiny: &Tiny, oracle: &O, subject: &mut S) -> Result<u64, Wrong> {
     let mut asked = 0;
     let mut stream = Stream::default();
     let mut ask = |oracle: &mut O, stream: &mut Stream, command: &Command| {
@@ -38,11 +33,7 @@ pub(super) fn probe<O: Twin + Clone, S: Subject>(
         }
     }
     let full = live.len() == tiny.limits.slots as usize;
-    let victims: Vec<_> = match full {
-        true if tiny.every_victim => live.iter().map(Some).collect(),
-        true => vec![live.get((turn % live.len() as u64) as usize)],
-        false => vec![None],
-    };
+    let victims: Vec<_> = if full { live.iter().map(Some).collect() } else { vec![None] };
     // One way through needs nothing to come back to.
     let opened = if victims.len() > 1 {
         stream.compare(subject).map_err(told)?;

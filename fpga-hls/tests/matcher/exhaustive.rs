@@ -34,7 +34,7 @@ fn the_software_twin_is_the_reference_in_every_state_with_an_owner_that_is_exemp
 /// Two halves at a time are one whole; only what is compared is counted.
 #[test]
 fn shares_of_the_states_are_the_whole() {
-    let tiny = Tiny { every_victim: false, limits: Limits { ticks: vec![2], slots: 2, max_qty: 1 }, ..Tiny::new() };
+    let tiny = Tiny { one_refusal_in: 3, limits: Limits { ticks: vec![2], slots: 2, max_qty: 1 }, ..Tiny::new() };
     let walked = |index, of| {
         let (mut subject, oracle) = (Software::new(tiny.limits.clone()), Reference::new(tiny.limits.clone()));
         walk(&tiny, Share { index, of }, &mut subject, oracle, |_, _| {}).unwrap_or_else(|found| panic!("{found}"))
@@ -45,6 +45,16 @@ fn shares_of_the_states_are_the_whole() {
     for count in counts {
         assert_eq!(halves.iter().map(count).sum::<u64>(), count(&whole));
     }
+    // Three walks that each pass over two refusals of three: what is refused is a third of them all, what changes the book is the same.
+    let all = {
+        let (mut subject, oracle) = (Software::new(tiny.limits.clone()), Reference::new(tiny.limits.clone()));
+        let tiny = Tiny { one_refusal_in: 1, ..tiny.clone() };
+        walk(&tiny, Share::WHOLE, &mut subject, oracle, |_, _| {}).unwrap_or_else(|found| panic!("{found}"))
+    };
+    let refused = |walked: &Walked| walked.refusals.iter().sum::<u64>();
+    assert_eq!((all.changes, all.transitions), (whole.changes, all.states * all.commands));
+    assert_eq!(all.transitions - refused(&all), whole.transitions - refused(&whole));
+    assert!(refused(&whole).abs_diff(refused(&all) / 3) < all.states * 10, "{} of {}", refused(&whole), refused(&all));
 }
 
 #[test]

@@ -254,7 +254,7 @@ fn flow_failure(error: FlowError, orders: &std::path::Path, fills: &std::path::P
             .next("give the distance of two prices as --tick-size; for LOBSTER's prices of a cent it is 100"),
         FlowError::Matcher(why) => Failure::bad(format!("the matcher cannot match this file: {why}"))
             .file(orders.display())
-            .next("use --matcher software"),
+            .next("give the distance of two prices as --tick-size, so that the band is narrower, or use --matcher software"),
         FlowError::Rewind { source, .. } => Failure::io("read again", orders, &source),
         FlowError::Fills(error) => Failure::io("write the fills", fills, &error),
     }
