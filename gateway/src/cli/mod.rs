@@ -5,6 +5,7 @@
 
 pub mod convert;
 pub mod demo;
+pub mod doctor;
 pub mod failure;
 pub mod journal;
 #[cfg(all(test, feature = "rtl"))]
@@ -49,6 +50,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Run(run::RunArgs),
     Match(matching::MatchArgs),
     Convert(convert::ConvertArgs),
@@ -64,6 +66,7 @@ impl Command {
     fn run(&self) -> Result<(), Failure> {
         match self {
             Self::Demo(args) => demo::run(args),
+            Self::Doctor(args) => doctor::run(args),
             Self::Run(args) => run::run(args),
             Self::Match(args) => matching::run(args),
             Self::Convert(args) => convert::run(args),
