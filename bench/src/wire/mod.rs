@@ -10,17 +10,18 @@ mod ends;
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
 use wirebook::config::{Ack, Config, EXAMPLE};
 use wirebook::serve;
 use wirebook_bypass::cpu::WaitStrategy;
-use wirebook_bypass::stream::any::PortKind;
+use wirebook_bypass::stream::any::{AnyConfig, PortKind};
+use wirebook_bypass::stream::shm::ShmConfig;
 use wirebook_matcher::Software;
 
 use crate::floors::{ORDER_BYTES, disk, round_trips};
-use ends::{End, RawEcho};
+use ends::{End, RawEcho, Wire};
 
 use crate::report::{Case, Figure, Results, Rounds, histogram};
 
@@ -36,7 +37,7 @@ pub struct WireArgs {
     /// How the venue waits: spin, spin-yield, park, park:250us
     #[arg(long, default_value = "park")]
     wait: WaitStrategy,
-    /// What carries the bytes: kernel, uring, shm
+    /// What carries the bytes: kernel, uring, xdp (as root), shm
     #[arg(long, default_value_t = PortKind::Kernel)]
     port: PortKind,
     /// Sessions of a venue more, of which one is active; 1: none more
@@ -51,10 +52,13 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     results.config.insert("wait".into(), args.wait.to_string());
     results.config.insert("rounds x samples".into(), format!("{} x {}", args.rounds, args.samples));
 
+    if args.port == PortKind::Xdp {
+        Wire::namespace()?;
+    }
     let mut echo = RawEcho::start(args.port, args.wait)?;
-    let mut sessions = vec![Session::open(Ack::Matched, args, 1)?, Session::open(Ack::Journaled, args, 1)?];
+    let mut sessions = vec![Session::open(Ack::Matched, args, 1, 1)?, Session::open(Ack::Journaled, args, 2, 1)?];
     if args.sessions > 1 {
-        sessions.push(Session::open(Ack::Matched, args, args.sessions)?);
+        sessions.push(Session::open(Ack::Matched, args, 3, args.sessions)?);
     }
     let (mut echoes, mut disks): (Rounds, Rounds) = (Vec::new(), Vec::new());
     let mut trips: Vec<Rounds> = vec![Vec::new(); sessions.len()];
@@ -118,9 +122,8 @@ fn sum_of(first: &Histogram<u64>, second: &Histogram<u64>) -> Histogram<u64> {
 struct Session {
     policy: Ack,
     running: serve::Running,
+    /// Speaks for the last that has logged in; those before it are silent.
     end: End,
-    /// Logged in and silent.
-    others: Vec<End>,
     reference: u32,
     /// Received and not looked at yet.
     buffer: [u8; 512],
@@ -129,7 +132,7 @@ struct Session {
 }
 
 impl Session {
-    fn open(policy: Ack, args: &WireArgs, count: u32) -> Result<Self> {
+    fn open(policy: Ack, args: &WireArgs, number: u8, count: u32) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut text = EXAMPLE.to_string();
         for id in 2..=count {
@@ -150,20 +153,32 @@ impl Session {
         // These clients send no heartbeats while the other cases run, and hear none.
         config.gateway.silence_timeout_ms = 3_600_000;
         config.gateway.heartbeat_ms = 3_600_000;
+        let max_connections = count as usize;
+        let client = match args.port {
+            PortKind::Kernel | PortKind::Uring => None,
+            PortKind::Shm => {
+                let dir = config.gateway.shm_dir.clone();
+                Some(AnyConfig::Shm(ShmConfig { dir, max_connections, ..ShmConfig::default() }))
+            }
+            PortKind::Xdp => {
+                let wire = Wire::new(number)?;
+                wire.place(&mut config.gateway);
+                Some(wire.config(false, max_connections))
+            }
+        };
         let running = serve::start::<Software>(&config)?;
-        let mut ends = Vec::new();
-        for user in config.sessions.iter().take(count as usize) {
-            let mut end = End::connect(args.port, running.address, &config.gateway.shm_dir)?;
+        let mut end = End::connect(client.as_ref(), running.address)?;
+        for (at, user) in config.sessions.iter().take(count as usize).enumerate() {
+            if at > 0 {
+                end.another(running.address)?;
+            }
             let login = format!("\0\x2fL{:<6}{:<10}{:<10}{:>20}", user.username, user.password, "", 0);
             end.send(login.as_bytes())?;
             let mut answer = [0u8; 33];
             end.receive_exactly(&mut answer)?;
             ensure!(answer[2] == b'A', "login refused: {:?}", answer[2] as char);
-            ends.push(end);
         }
-        let others = ends.split_off(1);
-        let end = ends.pop().context("the example configuration has a login")?;
-        let mut session = Self { policy, running, end, others, reference: 0, buffer: [0; 512], held: 0, _dir: dir };
+        let mut session = Self { policy, running, end, reference: 0, buffer: [0; 512], held: 0, _dir: dir };
         // Sequence 0 begins with the most recent message, if there is one: it is not an answer of ours.
         std::thread::sleep(std::time::Duration::from_millis(200));
         while session.end.receive(&mut [0; 4096])? > 0 {}
@@ -215,7 +230,7 @@ impl Session {
     }
 
     fn close(self) -> Result<()> {
-        drop((self.end, self.others));
+        drop(self.end);
         self.running.stop()?;
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! `wirebook demo`: the whole venue in one process, doing its main job on embedded defaults.
 
 use std::cell::RefCell;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use wirebook_bypass::frame::veth::{self, End, Namespace};
 use wirebook_bypass::stream::any::PortKind;
 use wirebook_matcher::Reference;
 use wirebook_matcher::flow::{OrdersWriter, Realistic, RealisticConfig};
@@ -20,13 +22,17 @@ use super::replay::{Latency, Ran, Replay, ReplayArgs, Step, ports};
 use super::report::{JsonOption, Lines, Report, grouped, one_stdout, rate, seconds, tell};
 use super::run::{cannot_start, stopped};
 use crate::client::Counts;
-use crate::config::{Config, EXAMPLE, MatcherKind};
+use crate::config::{Config, EXAMPLE, MatcherKind, Xdp};
 use crate::serve::{self, Ended, Running, StartError};
 
 /// The flow's first price, in ten-thousandths of a dollar: $150.
 const MID: i64 = 1_500_000;
 /// A cent.
 const TICK_SIZE: i64 = 100;
+/// The two ends of the wire of `--port xdp`: interface and address; and the length of their network's prefix.
+const VENUE: (&str, Ipv4Addr) = ("venue", Ipv4Addr::new(10, 77, 0, 1));
+const CLIENT: (&str, Ipv4Addr) = ("client", Ipv4Addr::new(10, 77, 0, 2));
+const PREFIX: u8 = 24;
 
 /// Run everything once, in this process: gateway, client, matcher, journal, validator
 ///
@@ -36,6 +42,7 @@ const TICK_SIZE: i64 = 100;
 #[command(after_help = "\
 Examples:
   wirebook demo
+  wirebook demo --port xdp      TCP in user space, over a wire of two interfaces of its own (as root)
   wirebook demo --seed 7 --dump D
   wirebook match D/orders.csv --matcher reference --fills F && cmp F D/fills.csv     the same fills, from the plain matcher
   wirebook demo --matcher rtl                                                        on the hardware's own source (cargo feature `rtl`)
@@ -150,6 +157,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut config = Config::parse("the demo's configuration", EXAMPLE, &scratch.0)?;
     config.gateway.listen = ([127, 0, 0, 1], 0).into();
     config.set_port(args.port);
+    if args.port == PortKind::Xdp {
+        a_wire_of_its_own(&mut config)?;
+    }
     config.journal.dir = dump.join("journal");
     if args.matcher == MatcherChoice::DeviceModel {
         config.matcher.kind = MatcherKind::DeviceModel;
@@ -234,6 +244,8 @@ fn send(
         symbol: crate::session::Alpha::new(symbol).ok_or_else(|| text("the symbol"))?,
         port: args.port,
         shm_dir: Some(config.gateway.shm_dir.clone()),
+        interface: Some(CLIENT.0.into()),
+        address: Some((CLIENT.1, PREFIX)),
         json: JsonOption::default(),
     };
     let cannot_write = |error: std::io::Error| Failure::io("write the orders", &orders, &error);
@@ -306,6 +318,21 @@ fn agrees(told: &Told) -> Result<(), Failure> {
     if told.settlement && told.settled_root != told.root {
         return found(format!("settled root {} is not the venue's {}", told.settled_root, told.root));
     }
+    Ok(())
+}
+
+/// Moves the process into a network namespace of its own, where the venue and its client stand at the two ends of a wire. It goes when
+/// the process does.
+fn a_wire_of_its_own(config: &mut Config) -> Result<(), Failure> {
+    let made = Namespace::new().and_then(|namespace| namespace.enter()).and_then(|()| veth::loopback_up());
+    made.and_then(|()| veth::pair([VENUE, CLIENT].map(|(name, _)| End { name, address: None }), 1)).map_err(
+        |error| {
+            Failure::bad(format!("no network of its own can be made: {error}"))
+                .next("run it as root, with the command `ip` (Debian package iproute2)")
+        },
+    )?;
+    config.gateway.listen = (VENUE.1, 0).into();
+    config.gateway.xdp = Xdp { interface: VENUE.0.into(), prefix: PREFIX, gateway: None };
     Ok(())
 }
 

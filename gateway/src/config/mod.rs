@@ -14,7 +14,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use wirebook_bypass::cpu::WaitStrategy;
@@ -75,6 +75,17 @@ impl std::fmt::Display for Ack {
     }
 }
 
+/// Where TCP in user space stands, with port `xdp`: its address is the one listened at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Xdp {
+    /// The interface whose frames for that address come to user space; empty: none.
+    pub interface: String,
+    /// How many leading bits of the address name the network.
+    pub prefix: u8,
+    /// Where everything goes that is outside of it.
+    pub gateway: Option<Ipv4Addr>,
+}
+
 /// `[gateway]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
@@ -84,6 +95,8 @@ pub struct Gateway {
     pub port: PortKind,
     /// Where clients over shared memory find it.
     pub shm_dir: PathBuf,
+    /// Where TCP in user space stands.
+    pub xdp: Xdp,
     /// Number of the sequence.
     pub shard: u16,
     /// What everything is kept below.

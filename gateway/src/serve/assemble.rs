@@ -1,6 +1,6 @@
 //! From configuration and disk to stages that are ready to run.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use wirebook_bypass::ring::RingError;
 use wirebook_bypass::stream::any::{AnyConfig, AnyPort, PortKind};
 use wirebook_bypass::stream::kernel::KernelConfig;
 use wirebook_bypass::stream::shm::ShmConfig;
+use wirebook_bypass::stream::smoltcp::SmoltcpConfig;
 use wirebook_bypass::stream::uring::UringConfig;
 use wirebook_bypass::stream::{StreamError, StreamPort};
 use wirebook_matcher::abi::{Capabilities, Limits, abi_hash};
@@ -19,7 +20,7 @@ use wirebook_settlement::ledger::Known;
 use wirebook_settlement::record::{DayPhase, EpochOpen, Leg, Payload, Registry, State};
 
 use super::mark;
-use crate::config::Config;
+use crate::config::{Config, Xdp};
 use crate::day;
 use crate::journal::{
     DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, Recovered, StorageError, Tail,
@@ -237,6 +238,16 @@ fn port_config(config: &Config) -> AnyConfig {
         }
         PortKind::Uring => {
             AnyConfig::Uring(UringConfig { max_connections, recv_buffer, send_buffer, ..UringConfig::default() })
+        }
+        PortKind::Xdp => {
+            // Of another family there is no such port, which refuses the address.
+            let address = match gateway.listen.ip() {
+                IpAddr::V4(address) => address,
+                IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
+            };
+            let Xdp { interface, prefix, gateway } = gateway.xdp.clone();
+            let place = SmoltcpConfig { address, prefix, gateway, ..SmoltcpConfig::default() };
+            AnyConfig::xdp(&interface, SmoltcpConfig { max_connections, recv_buffer, send_buffer, ..place })
         }
         PortKind::Shm => AnyConfig::Shm(ShmConfig {
             dir: gateway.shm_dir.clone(),

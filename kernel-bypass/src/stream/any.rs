@@ -5,8 +5,10 @@
 
 use super::kernel::{KernelConfig, KernelPort};
 use super::shm::{ShmConfig, ShmPort};
+use super::smoltcp::{SmoltcpConfig, SmoltcpPort};
 use super::uring::{UringConfig, UringPort};
 use super::{ConnId, Event, ListenerId, Stats, StreamError, StreamPort, Waker};
+use crate::frame::xdp::{Filter, XdpConfig, XdpPort};
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -21,19 +23,22 @@ pub enum PortKind {
     Kernel,
     /// Kernel TCP, through io_uring.
     Uring,
+    /// TCP in user space, over AF_XDP.
+    Xdp,
     /// Shared memory, for clients on the same host.
     Shm,
 }
 
 impl PortKind {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Kernel, Self::Uring, Self::Shm];
+    pub const ALL: [Self; 4] = [Self::Kernel, Self::Uring, Self::Xdp, Self::Shm];
 
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
             Self::Uring => "uring",
+            Self::Xdp => "xdp",
             Self::Shm => "shm",
         }
     }
@@ -47,7 +52,7 @@ impl fmt::Display for PortKind {
 
 /// A port's name that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("port {found:?}: use kernel, uring or shm")]
+#[error("port {found:?}: use kernel, uring, xdp or shm")]
 pub struct ParsePortError {
     /// What was given.
     pub found: String,
@@ -69,8 +74,19 @@ pub enum AnyConfig {
     Kernel(KernelConfig),
     /// Kernel TCP, through io_uring.
     Uring(UringConfig),
+    /// TCP in user space, over AF_XDP: the interface, with a filter for the address, and the address.
+    Xdp(XdpConfig, SmoltcpConfig),
     /// Shared memory.
     Shm(ShmConfig),
+}
+
+impl AnyConfig {
+    /// TCP in user space at `tcp.address`, over every queue of an interface.
+    pub fn xdp(interface: &str, tcp: SmoltcpConfig) -> Self {
+        let frames =
+            XdpConfig { interface: interface.into(), filter: Filter::tcp(tcp.address), ..XdpConfig::default() };
+        Self::Xdp(frames, tcp)
+    }
 }
 
 /// Whichever port was chosen.
@@ -79,6 +95,8 @@ pub enum AnyPort {
     Kernel(KernelPort),
     /// Kernel TCP, through io_uring.
     Uring(UringPort),
+    /// TCP in user space, over AF_XDP.
+    Xdp(SmoltcpPort<XdpPort>),
     /// Shared memory.
     Shm(ShmPort),
 }
@@ -92,6 +110,7 @@ impl AnyPort {
         Ok(match config {
             AnyConfig::Kernel(config) => Self::Kernel(KernelPort::new(config)?),
             AnyConfig::Uring(config) => Self::Uring(UringPort::new(config)?),
+            AnyConfig::Xdp(frames, tcp) => Self::Xdp(SmoltcpPort::new(XdpPort::new(frames)?, tcp)?),
             AnyConfig::Shm(config) => Self::Shm(ShmPort::new(config)?),
         })
     }
@@ -101,6 +120,7 @@ impl AnyPort {
         match self {
             Self::Kernel(_) => PortKind::Kernel,
             Self::Uring(_) => PortKind::Uring,
+            Self::Xdp(_) => PortKind::Xdp,
             Self::Shm(_) => PortKind::Shm,
         }
     }
@@ -112,6 +132,7 @@ macro_rules! whichever {
         match $port {
             AnyPort::Kernel($inner) => $call,
             AnyPort::Uring($inner) => $call,
+            AnyPort::Xdp($inner) => $call,
             AnyPort::Shm($inner) => $call,
         }
     };
@@ -229,28 +250,41 @@ impl StreamPort for AnyPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::veth::{self, End, Namespace};
 
     #[test]
     fn names_are_read_as_they_are_written() {
         for kind in PortKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
         }
-        assert!("tcp".parse::<PortKind>().unwrap_err().to_string().contains("kernel, uring or shm"));
+        assert!("tcp".parse::<PortKind>().unwrap_err().to_string().contains("kernel, uring, xdp or shm"));
+    }
+
+    /// One end of a wire of two interfaces.
+    fn xdp(interface: &str, address: [u8; 4]) -> AnyConfig {
+        let tcp = SmoltcpConfig { address: address.into(), max_connections: 2, ..SmoltcpConfig::default() };
+        AnyConfig::xdp(interface, tcp)
     }
 
     #[test]
     fn each_makes_its_own_port() {
+        Namespace::new().unwrap().enter().unwrap();
+        veth::loopback_up().unwrap();
+        veth::pair(["venue", "client"].map(|name| End { name, address: None }), 1).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let shm = ShmConfig { dir: dir.path().into(), max_connections: 2, ..ShmConfig::default() };
+        let same = |config: AnyConfig| [config.clone(), config];
         let configs = [
-            AnyConfig::Kernel(KernelConfig { max_connections: 2, ..KernelConfig::default() }),
-            AnyConfig::Uring(UringConfig { max_connections: 2, ..UringConfig::default() }),
-            AnyConfig::Shm(shm),
+            same(AnyConfig::Kernel(KernelConfig { max_connections: 2, ..KernelConfig::default() })),
+            same(AnyConfig::Uring(UringConfig { max_connections: 2, ..UringConfig::default() })),
+            [xdp("venue", [10, 77, 0, 1]), xdp("client", [10, 77, 0, 2])],
+            same(AnyConfig::Shm(shm)),
         ];
-        for (config, kind) in configs.iter().zip(PortKind::ALL) {
-            let (mut venue, mut client) = (AnyPort::new(config).unwrap(), AnyPort::new(config).unwrap());
+        for ([here, there], kind) in configs.iter().zip(PortKind::ALL) {
+            let (mut venue, mut client) = (AnyPort::new(here).unwrap(), AnyPort::new(there).unwrap());
             assert_eq!(venue.kind(), kind);
-            let listener = venue.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+            let at = if kind == PortKind::Xdp { "10.77.0.1:0" } else { "127.0.0.1:0" };
+            let listener = venue.listen(at.parse().unwrap()).unwrap();
             let conn = client.connect(venue.local_addr(listener).unwrap()).unwrap();
             client.send(conn, b"hello");
             let mut events = Vec::new();

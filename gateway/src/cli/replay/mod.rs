@@ -2,7 +2,7 @@
 
 mod run;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +74,12 @@ pub struct ReplayArgs {
     /// With `--port shm`: the directory in which the venue is found, its [gateway] shm_dir
     #[arg(long, value_name = "DIR")]
     pub shm_dir: Option<PathBuf>,
+    /// With `--port xdp`: the interface to speak through
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// With `--port xdp`: this client's own address, best one that the kernel does not have, and its network
+    #[arg(long, value_name = "ADDRESS/PREFIX", value_parser = own_address)]
+    pub address: Option<(Ipv4Addr, u8)>,
     /// Where the report goes
     #[command(flatten)]
     pub json: JsonOption,
@@ -83,6 +89,13 @@ pub struct ReplayArgs {
 pub fn ports() -> impl TypedValueParser<Value = PortKind> {
     let read = |name: String| PortKind::ALL.into_iter().find(|kind| kind.name() == name).unwrap_or_default();
     PossibleValuesParser::new(PortKind::ALL.map(PortKind::name)).map(read)
+}
+
+/// Reads an address with the length of its network's prefix.
+fn own_address(text: &str) -> Result<(Ipv4Addr, u8), String> {
+    text.split_once('/')
+        .and_then(|(address, prefix)| Some((address.parse().ok()?, prefix.parse().ok().filter(|bits| *bits <= 32)?)))
+        .ok_or_else(|| "use an IPv4 address and the length of its network's prefix, such as 10.77.0.2/24".to_owned())
 }
 
 fn alpha<const N: usize>(text: &str) -> Result<Alpha<N>, String> {
@@ -245,6 +258,8 @@ mod tests {
             symbol: Alpha::new("AAPL").unwrap(),
             port: PortKind::Kernel,
             shm_dir: None,
+            interface: None,
+            address: None,
             json: JsonOption::default(),
         };
         let failure = run(&args).unwrap_err();

@@ -16,6 +16,7 @@ use serde::Serialize;
 use wirebook_bypass::stream::any::{AnyConfig, AnyPort, PortKind};
 use wirebook_bypass::stream::kernel::KernelConfig;
 use wirebook_bypass::stream::shm::ShmConfig;
+use wirebook_bypass::stream::smoltcp::SmoltcpConfig;
 use wirebook_bypass::stream::uring::UringConfig;
 use wirebook_matcher::flow::{FillsWriter, OrderLine, OrdersReader};
 
@@ -192,6 +193,15 @@ impl Replay {
         let port = match args.port {
             PortKind::Kernel => AnyConfig::Kernel(KernelConfig { max_connections, ..KernelConfig::default() }),
             PortKind::Uring => AnyConfig::Uring(UringConfig { max_connections, ..UringConfig::default() }),
+            PortKind::Xdp => {
+                let (Some(interface), Some((address, prefix))) = (&args.interface, args.address) else {
+                    return Err(Failure::bad("user-space TCP needs to know where it stands")
+                        .field("--interface, --address")
+                        .next("name the interface that leads to the venue, and an address of its network"));
+                };
+                let tcp = SmoltcpConfig { address, prefix, max_connections, ..SmoltcpConfig::default() };
+                AnyConfig::xdp(interface, tcp)
+            }
             PortKind::Shm => {
                 let dir = args.shm_dir.clone().ok_or_else(|| {
                     Failure::bad("shared memory needs to know where the venue is found")

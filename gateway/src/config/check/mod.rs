@@ -19,7 +19,7 @@ use wirebook_settlement::record::Payload;
 
 use super::locate::{Path, line_of};
 use super::raw::{RawConfig, RawGateway};
-use super::{Ack, Asset, Config, Decimal, Gateway, Journal, Settlement};
+use super::{Ack, Asset, Config, Decimal, Gateway, Journal, Settlement, Xdp};
 use crate::cli::Failure;
 use crate::settle::ValidatorAddress;
 
@@ -159,7 +159,24 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
             return Err(Wrong::new(top.key("ack"), "the ack policy is not known", other, "matched or journaled"));
         }
     };
-    let port: PortKind = read(&top.key("port"), &raw.port, "kernel, uring or shm")?;
+    let port: PortKind = read(&top.key("port"), &raw.port, "kernel, uring, xdp or shm")?;
+    let hop = &raw.xdp_gateway;
+    let xdp = Xdp {
+        interface: raw.xdp_interface.clone(),
+        prefix: within(&top.key("xdp_prefix"), raw.xdp_prefix, 0, 32)? as u8,
+        gateway: (!hop.is_empty())
+            .then(|| read(&top.key("xdp_gateway"), hop, "an IPv4 address, or \"\""))
+            .transpose()?,
+    };
+    if port == PortKind::Xdp {
+        if xdp.interface.is_empty() {
+            return Err(Wrong::new(top.key("xdp_interface"), "port \"xdp\" needs an interface", "\"\"", "its name"));
+        }
+        if !listen.is_ipv4() || listen.ip().is_unspecified() {
+            let allowed = "an IPv4 address of its own, which the kernel does not have";
+            return Err(Wrong::new(top.key("listen"), "port \"xdp\" needs an address", listen, allowed));
+        }
+    }
     let data_dir = base.join(text(&top.key("data_dir"), &raw.data_dir)?);
     let wait: WaitStrategy =
         read(&top.key("wait"), &raw.wait, "spin, spin-yield, park, or park:N with N like 250us or 1ms, at most 1s")?;
@@ -179,6 +196,7 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
         listen,
         port,
         shm_dir: data_dir.join(text(&top.key("shm_dir"), &raw.shm_dir)?),
+        xdp,
         shard: raw.shard,
         data_dir,
         ack,
