@@ -45,7 +45,7 @@ fn a_replay_over_shared_memory() -> Result<()> {
 
 #[test]
 fn the_demo_is_the_same_on_every_port() -> Result<()> {
-    for port in ["uring", "shm"] {
+    for port in ["uring", "xdp", "shm"] {
         let dir = tempfile::tempdir()?;
         let dump = dir.path().join("dump");
         let mut arguments: Vec<OsString> =

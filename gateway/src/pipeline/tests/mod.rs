@@ -2,4 +2,5 @@
 
 mod acks;
 mod devices;
+mod fairness;
 mod rig;

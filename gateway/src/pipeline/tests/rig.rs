@@ -103,7 +103,7 @@ pub struct Rig<M: Matcher> {
     pub disk: SimDisk,
     pub control: ControlQueue,
     shut: Arc<AtomicBool>,
-    address: SocketAddr,
+    pub address: SocketAddr,
     now: u64,
     _feed: settle::FeedEnd,
 }
