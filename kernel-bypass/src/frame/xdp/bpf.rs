@@ -13,6 +13,8 @@ const LINK_CREATE: libc::c_int = 28;
 const MAP_TYPE_XSKMAP: u32 = 17;
 const PROG_TYPE_XDP: u32 = 6;
 const ATTACH_XDP: u32 = 37;
+/// How often a program is loaded at most: the verifier gives up with `EAGAIN` when a signal comes, as libbpf knows.
+const LOADS: usize = 5;
 /// Bytes of the verifier's words.
 const LOG_BYTES: usize = 64 << 10;
 
@@ -99,7 +101,15 @@ pub(super) fn load(code: &[Insn]) -> io::Result<OwnedFd> {
         name: *b"wirebook_xdp\0\0\0\0",
     };
     // SAFETY: code, license and log are as long as said, and outlive the call; the result is a new descriptor.
-    unsafe { bpf(PROG_LOAD, &mut attributes).map(|fd| own(fd)) }.map_err(|error| {
+    let mut load = || unsafe { bpf(PROG_LOAD, &mut attributes).map(|fd| own(fd)) };
+    let mut loaded = load();
+    for _ in 1..LOADS {
+        match &loaded {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => loaded = load(),
+            _ => break,
+        }
+    }
+    loaded.map_err(|error| {
         let said = String::from_utf8_lossy(&log);
         let said: Vec<_> = said.trim_end_matches('\0').lines().rev().take(3).collect();
         match said.is_empty() {
