@@ -22,6 +22,7 @@ pub mod any;
 pub(crate) mod epoll;
 mod hub;
 pub mod kernel;
+mod readiness;
 pub mod shm;
 pub mod smoltcp;
 mod sockets;

@@ -16,21 +16,14 @@ pub(super) use config::raise_descriptor_limit;
 
 use super::epoll::{self, Epoll};
 use super::hub::{Calls, Hub, Note, Ready, Received, RecvBuffer, SendBuffer, Sent, Transport, refused};
-use super::sockets;
 use super::wake::Sleeper;
 use super::{ConnId, StreamError};
+use super::{readiness, sockets};
 use socket2::Socket;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
-
-/// Epoll's token of the waker; those of listeners and connections lie below.
-const WAKER_TOKEN: u64 = u64::MAX;
-/// Epoll's token of what the caller watches.
-const WATCH_TOKEN: u64 = u64::MAX - 1;
-/// A token whose low half is this plus the listener's number; connection numbers end below.
-const LISTENER_SLOT: u32 = 1 << 24;
 
 /// A port over polled kernel sockets.
 pub type KernelPort = Hub<Sockets>;
@@ -50,11 +43,7 @@ impl Hub<Sockets> {
     /// A value that is out of range; what the system refuses.
     pub fn new(config: &KernelConfig) -> Result<Self, StreamError> {
         let size = config.check()?;
-        let count = config.max_connections;
-        raise_descriptor_limit(count)?;
-        let epoll = Epoll::new(count + MAX_LISTENERS + 1).map_err(refused("make an epoll set"))?;
-        let sleeper = Sleeper::new().map_err(refused("make an eventfd"))?;
-        epoll.add(sleeper.fd(), epoll::LEVEL, WAKER_TOKEN).map_err(refused("watch the eventfd"))?;
+        let (epoll, sleeper) = readiness::set(config.max_connections)?;
         let sockets = Sockets { config: config.clone(), epoll, sleeper, calls: Calls::default() };
         Ok(Self::over(sockets, size))
     }
@@ -79,7 +68,7 @@ impl Transport for Sockets {
     fn listen(&mut self, number: u32, addr: SocketAddr) -> Result<Socket, StreamError> {
         let socket = sockets::listener(addr, self.options(), self.config.backlog)?;
         self.epoll
-            .add(socket.as_raw_fd(), epoll::LISTENER, u64::from(LISTENER_SLOT + number))
+            .add(socket.as_raw_fd(), epoll::LISTENER, readiness::listener_token(number))
             .map_err(refused(format!("watch {addr}")))?;
         Ok(socket)
     }
@@ -185,28 +174,18 @@ impl Transport for Sockets {
         self.epoll.wait(timeout)?;
         for at in 0..self.epoll.count() {
             let told = self.epoll.ready(at);
-            let (slot, generation) = (told.token as u32, (told.token >> 32) as u32);
-            if told.token == WAKER_TOKEN {
-                notes.push(Note::Woken);
-            } else if told.token == WATCH_TOKEN {
-                // It has ended the wait, which is all that it is for.
-            } else if slot >= LISTENER_SLOT {
-                notes.push(Note::Listener(slot - LISTENER_SLOT));
-            } else {
-                let ready = Ready {
-                    readable: told.readable(),
-                    writable: told.writable(),
-                    ended: told.ended(),
-                    failed: told.failed(),
-                };
-                notes.push(Note::Ready { conn: ConnId { slot, generation }, ready });
-            }
+            notes.extend(readiness::note(told, |_, told| Ready {
+                readable: told.readable(),
+                writable: told.writable(),
+                ended: told.ended(),
+                failed: told.failed(),
+            }));
         }
         Ok(())
     }
 
     fn watch(&mut self, fd: RawFd) -> io::Result<()> {
-        self.epoll.add(fd, epoll::LISTENER, WATCH_TOKEN)
+        self.epoll.add(fd, epoll::LISTENER, readiness::WATCH_TOKEN)
     }
 
     fn sleeper(&self) -> &Sleeper {

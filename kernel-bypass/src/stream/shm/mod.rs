@@ -24,7 +24,7 @@ pub use config::ShmConfig;
 
 use super::epoll::{self, Epoll};
 use super::hub::{Calls, Hub, MAX_LISTENERS, Note, Received, RecvBuffer, SendBuffer, Sent, Transport, refused};
-use super::kernel::raise_descriptor_limit;
+use super::readiness;
 use super::wake::Sleeper;
 use super::{ConnId, StreamError};
 use pipe::{Broken, End, Reader, Writer};
@@ -37,12 +37,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-/// Epoll's token of the waker; those of listeners and connections lie below.
-const WAKER_TOKEN: u64 = u64::MAX;
-/// Epoll's token of what the caller watches.
-const WATCH_TOKEN: u64 = u64::MAX - 1;
-/// A token whose low half is this plus the listener's number; connection numbers end below.
-const LISTENER_SLOT: u32 = 1 << 24;
 /// The sockets are asked about every so many polls that do not sleep.
 const POLLS_PER_ASK: u32 = 1024;
 /// With at most this many connections every poll looks at all of them.
@@ -125,10 +119,7 @@ impl Hub<Shm> {
     pub fn new(config: &ShmConfig) -> Result<Self, StreamError> {
         let size = config.check()?;
         let count = config.max_connections;
-        raise_descriptor_limit(count)?;
-        let epoll = Epoll::new(count + MAX_LISTENERS + 1).map_err(refused("make an epoll set"))?;
-        let sleeper = Sleeper::new().map_err(refused("make an eventfd"))?;
-        epoll.add(sleeper.fd(), epoll::LEVEL, WAKER_TOKEN).map_err(refused("watch the eventfd"))?;
+        let (epoll, sleeper) = readiness::set(count)?;
         let (bell, bell_file) = Bell::new().map_err(refused("make shared memory"))?;
         let place = |slot| Place {
             conn: ConnId { slot, generation: 0 },
@@ -175,7 +166,7 @@ impl Transport for Shm {
         let (socket, name) = meeting::listen(dir, addr, self.config.mode, self.config.backlog)
             .map_err(refused(format!("listen at {addr} in {}", dir.display())))?;
         self.epoll
-            .add(socket.as_raw_fd(), epoll::LISTENER, u64::from(LISTENER_SLOT + number))
+            .add(socket.as_raw_fd(), epoll::LISTENER, readiness::listener_token(number))
             .map_err(refused(format!("watch {addr}")))?;
         Ok(Listening { socket, name })
     }
@@ -322,7 +313,7 @@ impl Transport for Shm {
     }
 
     fn watch(&mut self, fd: RawFd) -> io::Result<()> {
-        self.epoll.add(fd, epoll::LISTENER, WATCH_TOKEN)
+        self.epoll.add(fd, epoll::LISTENER, readiness::WATCH_TOKEN)
     }
 
     fn sleeper(&self) -> &Sleeper {

@@ -2,9 +2,9 @@
 
 use super::meeting;
 use super::segment::{Bell, Segment};
-use super::{ALWAYS_HOT, COLD_LOOKS, COOLS_AFTER, LISTENER_SLOT, Line, Shm, WAKER_TOKEN, WATCH_TOKEN};
-use crate::stream::ConnId;
+use super::{ALWAYS_HOT, COLD_LOOKS, COOLS_AFTER, Line, Shm};
 use crate::stream::hub::{Calls, Note, Ready};
+use crate::stream::{ConnId, readiness};
 use socket2::Socket;
 use std::io;
 use std::sync::atomic::{Ordering, fence};
@@ -157,21 +157,10 @@ impl Shm {
         self.epoll.wait(timeout)?;
         for at in 0..self.epoll.count() {
             let told = self.epoll.ready(at);
-            let (slot, generation) = (told.token as u32, (told.token >> 32) as u32);
-            if told.token == WAKER_TOKEN {
-                notes.push(Note::Woken);
-            } else if told.token == WATCH_TOKEN {
-                // It has ended the wait, which is all that it is for.
-            } else if slot >= LISTENER_SLOT {
-                notes.push(Note::Listener(slot - LISTENER_SLOT));
-            } else {
-                let conn = ConnId { slot, generation };
+            notes.extend(readiness::note(told, |conn, _| {
                 let gone = self.hear(conn);
-                notes.push(Note::Ready {
-                    conn,
-                    ready: Ready { readable: true, writable: true, ended: gone, failed: gone },
-                });
-            }
+                Ready { readable: true, writable: true, ended: gone, failed: gone }
+            }));
         }
         Ok(())
     }
