@@ -16,6 +16,7 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use wirebook_bypass::cpu::WaitStrategy;
 use wirebook_bypass::stream::any::PortKind;
@@ -134,6 +135,8 @@ pub struct Journal {
     pub segment_bytes: u64,
     /// Most bytes of a group commit.
     pub block_bytes: u32,
+    /// How long records may wait for others before a group commit, where no report waits for it: under `matched`.
+    pub linger: Duration,
     /// Snapshots that are kept.
     pub snapshots_kept: u32,
 }

@@ -86,12 +86,13 @@ pub struct RawJournal {
     pub dir: String,
     pub segment_mib: u32,
     pub block_kib: u32,
+    pub linger_us: u32,
     pub snapshots_kept: u32,
 }
 
 impl Default for RawJournal {
     fn default() -> Self {
-        Self { dir: "journal".into(), segment_mib: 64, block_kib: 1024, snapshots_kept: 2 }
+        Self { dir: "journal".into(), segment_mib: 64, block_kib: 1024, linger_us: 2_000, snapshots_kept: 2 }
     }
 }
 

@@ -180,6 +180,12 @@ impl<S: Storage> Journal<S> {
         self.config.max_block - self.used
     }
 
+    /// How many records the group holds.
+    #[must_use]
+    pub fn gathered(&self) -> u32 {
+        self.records
+    }
+
     /// Hands the group over when nothing is in flight, and learns what has become durable. Never blocks, and makes one
     /// system call at most: none when nothing is to be done. Returns the last durable seq, 0 for none.
     pub fn poll(&mut self) -> Result<u64, JournalError> {
@@ -215,10 +221,16 @@ impl<S: Storage> Journal<S> {
         self.appended
     }
 
+    /// Whether the disk has something to do: what is gathered waits for that.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        !matches!(self.flight, Flight::None)
+    }
+
     /// Whether everything taken is durable: the thread may park.
     #[must_use]
     pub fn idle(&self) -> bool {
-        self.records == 0 && matches!(self.flight, Flight::None)
+        self.records == 0 && !self.busy()
     }
 
     /// Why the journal stopped, if it has.

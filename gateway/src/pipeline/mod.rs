@@ -11,8 +11,10 @@
 //! same rings as they would on cores of their own, so that nothing in them knows where it runs.
 //!
 //! In a turn: read what has come; give it to the journal; match and book it; release what the ack policy allows; send. Under
-//! `journaled` the disk is set to work before the matching, so that it works meanwhile; under `matched` after the sending, so that
-//! no report waits for a submission. A turn makes at most one read and one write per connection, and one submission to the journal.
+//! `journaled` the disk is set to work before the matching, so that it works meanwhile. Under `matched` nobody waits for the disk, and
+//! a submission costs as much as an order: records gather for a while ([`Parts::linger`]), or until the group is half full or there is
+//! nothing else to do, and go to the disk after the sending. A turn makes at most one read and one write per connection, and one
+//! submission to the journal.
 
 mod booking;
 mod control;
@@ -51,8 +53,8 @@ use crate::settle::Feed;
 /// Beats that each ring holds.
 const RING_BEATS: usize = 4096;
 
-/// Room that the journal must have before clients are read: what one turn of hundreds of connections can add.
-const JOURNAL_RESERVE: usize = 256 << 10;
+/// The part of the journal's group that must be free before clients are read: room for what one turn of many connections adds.
+const JOURNAL_RESERVE: usize = 4;
 
 /// How long a stopping venue tries to send what it still has, in turns of a millisecond.
 const LAST_TURNS: u32 = 2_000;
@@ -102,6 +104,8 @@ pub struct Parts<P: StreamPort, M: Matcher, S: Storage> {
     pub journal: Journal<S>,
     /// When a report may leave.
     pub policy: AckPolicy,
+    /// How long records may wait for others before they go to the disk, under `matched`.
+    pub linger: Duration,
     /// How to wait when nothing happens.
     pub wait: WaitStrategy,
     /// Where settlement is fed from.
@@ -124,6 +128,11 @@ pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
     booking: Booking,
     journal: Journal<S>,
     policy: AckPolicy,
+    linger_ns: u64,
+    /// When the gathered records are due at the disk, under `matched`.
+    commit_at: u64,
+    /// Bytes of a quarter of the journal's group.
+    reserve: usize,
     feed: Feed,
     control: ControlQueue,
     status: Arc<Status>,
@@ -151,8 +160,11 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             commands,
             matching: Matching::new(parts.matcher, command_end, event_end),
             booking: Booking::new(parts.books, parts.publisher, events),
-            journal: parts.journal,
             policy: parts.policy,
+            linger_ns: parts.linger.as_nanos() as u64,
+            commit_at: 0,
+            reserve: (parts.journal.room() / JOURNAL_RESERVE).max(1),
+            journal: parts.journal,
             feed: parts.feed,
             control: parts.control,
             status: parts.status,
@@ -193,16 +205,22 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
-    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it.
+    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it. What
+    /// lingers goes to the disk before that.
     fn rest(&mut self) -> Result<(), VenueError> {
-        let links = &mut self.links;
-        self.idle.idle_with(|most| links.port().wait(most)).transpose()?;
-        Ok(())
+        let (links, journal) = (&mut self.links, &mut self.journal);
+        let slept = self.idle.idle_with(|most| {
+            if !journal.idle() {
+                poll(journal)?;
+            }
+            Ok(links.port().wait(most)?)
+        });
+        slept.unwrap_or(Ok(()))
     }
 
     fn turn(&mut self, now: u64) -> Result<Turn, VenueError> {
         let mut worked = false;
-        if self.journal.room() >= JOURNAL_RESERVE {
+        if self.journal.room() >= self.reserve {
             let streams = self.booking.publisher().streams();
             worked |= self.links.listen(now, &mut self.entry, &mut self.sequencer, streams)?;
             while let Some(control) = self.opening.take().or_else(|| self.control.pop()) {
@@ -228,7 +246,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         let streams = self.booking.publisher().streams();
         self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
         self.links.flush()?;
-        if self.policy == AckPolicy::Matched {
+        if self.policy == AckPolicy::Matched && !self.lingers(now) {
             self.reap()?;
         }
         // Who ended while being spoken to has left records.
@@ -240,6 +258,9 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
     fn dispatch(&mut self) -> Result<bool, VenueError> {
         if self.sequencer.is_empty() {
             return Ok(false);
+        }
+        if self.journal.gathered() == 0 {
+            self.commit_at = self.sequencer.last_time_ns().saturating_add(self.linger_ns);
         }
         let burst = self.sequencer.take();
         append(&mut self.journal, burst, self.policy)?;
@@ -288,8 +309,16 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
+    /// Whether the gathered records may wait for more.
+    fn lingers(&self, now: u64) -> bool {
+        !self.journal.busy() && now < self.commit_at && self.journal.room() >= 2 * self.reserve
+    }
+
     /// Hands the journal's group to the disk when that is free, and learns what has become durable.
     fn reap(&mut self) -> Result<(), VenueError> {
+        if self.journal.idle() {
+            return Ok(());
+        }
         let durable = poll(&mut self.journal)?;
         self.status.set_durable(durable);
         self.meters.durable.set(durable);

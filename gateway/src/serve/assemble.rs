@@ -218,6 +218,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
         publisher,
         journal,
         policy: config.gateway.ack,
+        linger: config.journal.linger,
         wait: config.gateway.wait,
         feed,
         control: control.clone(),

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path as FilePath;
 use std::str::FromStr;
+use std::time::Duration;
 
 use wirebook_bypass::cpu::WaitStrategy;
 use wirebook_bypass::stream::any::PortKind;
@@ -90,6 +91,9 @@ pub(super) fn check(raw: RawConfig, base: &FilePath) -> Result<Config, Wrong> {
         segment_bytes: u64::from(within(&Path::top("journal").key("segment_mib"), raw.journal.segment_mib, 1, 256)?)
             << 20,
         block_bytes: within(&Path::top("journal").key("block_kib"), raw.journal.block_kib, 64, 1_024)? << 10,
+        linger: Duration::from_micros(
+            within(&Path::top("journal").key("linger_us"), raw.journal.linger_us, 0, 1_000_000)?.into(),
+        ),
         snapshots_kept: within(&Path::top("journal").key("snapshots_kept"), raw.journal.snapshots_kept, 1, 1_000)?,
     };
     if u64::from(journal.block_bytes) * 2 > journal.segment_bytes {

@@ -6,7 +6,7 @@ use wirebook_matcher::{Matcher, Queued, Software};
 use wirebook_settlement::record::DayPhase;
 
 use super::super::{AckPolicy, Control, Fault, VenueError};
-use super::rig::{Client, Rig, honest};
+use super::rig::{Client, LINGER, Rig, honest};
 use crate::entry::harness::order;
 use crate::journal::Faults;
 use crate::pipeline::links::TURN_MESSAGES;
@@ -49,6 +49,43 @@ fn journaled_reports_wait_for_the_disk_and_matched_ones_do_not() {
         rig.shut_disk(false);
         rig.until("the report", &mut [&mut client], |_, clients| clients[0].heard.len() == 1).unwrap();
         assert_eq!(client.heard, ["A 1 Buy 10 @1000000"]);
+    }
+}
+
+#[test]
+fn matched_records_go_to_the_disk_together() {
+    const ORDERS: u32 = 20;
+    let mut rig = Rig::open(AckPolicy::Matched, honest);
+    let mut client = login(&mut rig, 1);
+    rig.until("the login's record", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+    let (before, _) = rig.disk.counts();
+    let begun = rig.now();
+    for number in 1..=ORDERS {
+        assert!(client.say(&bid(number)));
+        let told = |_: &Rig<_>, clients: &[&mut Client]| clients[0].heard.len() == number as usize;
+        while !told(&rig, &[&mut client]) {
+            // Without sleeping, for which what lingers would be written.
+            rig.turn().unwrap();
+            client.turn();
+            assert!(rig.now() - begun < 50_000_000, "order {number} is not answered");
+        }
+    }
+    rig.until("the group's end", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+    let (after, _) = rig.disk.counts();
+    let spans = (rig.now() - begun) / LINGER.as_nanos() as u64;
+    assert!(after > before, "they became durable");
+    assert!(after - before <= 1 + spans, "{} writes of {ORDERS} orders in {spans} spans", after - before);
+}
+
+#[test]
+fn a_journal_of_small_blocks_keeps_no_client_waiting() {
+    for policy in [AckPolicy::Journaled, AckPolicy::Matched] {
+        let mut rig = Rig::with_blocks(64 << 10, policy, honest);
+        let mut client = login(&mut rig, 1);
+        for number in 1..=500 {
+            assert!(client.say(&bid(number)));
+        }
+        rig.until("the answers", &mut [&mut client], |_, clients| clients[0].heard.len() == 500).unwrap();
     }
 }
 

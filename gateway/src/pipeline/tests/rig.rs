@@ -33,6 +33,9 @@ use crate::settle;
 /// Turns that anything may take before a test gives up: each waits a millisecond at most, for one thing to come.
 const PATIENCE: u32 = 60_000;
 
+/// How long records gather under `matched`: a hundred turns.
+pub const LINGER: Duration = Duration::from_micros(100);
+
 /// Name of the first day's session.
 const DAY: [u8; 10] = *b"2026112101";
 
@@ -111,13 +114,18 @@ pub struct Rig<M: Matcher> {
 impl<M: Matcher> Rig<M> {
     /// A venue with the registry of the entry tests, its day open, and a login `user1` and so on for each session.
     pub fn open(policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
+        Self::with_blocks(1 << 20, policy, matcher)
+    }
+
+    /// Such a venue, whose journal writes at most `max_block` bytes at a time.
+    pub fn with_blocks(max_block: usize, policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
         let disk = SimDisk::new(7, Faults::default());
         let mut storage = disk.open();
         let expect = Expect { shard: Some(0), abi_hash: Some(abi_hash()) };
         let recovered = recover(&mut storage, &expect, &mut |_| Ok(())).unwrap();
         let shut = Arc::new(AtomicBool::new(false));
         let gated = Gated { storage, shut: Arc::clone(&shut) };
-        let config = JournalConfig { segment_len: 8 << 20, ..JournalConfig::new(0, abi_hash()) };
+        let config = JournalConfig { segment_len: 8 << 20, max_block, ..JournalConfig::new(0, abi_hash()) };
         let mut journal = Journal::start(gated, config, &recovered).unwrap();
         let opening = Opening {
             shard: 0,
@@ -167,6 +175,7 @@ impl<M: Matcher> Rig<M> {
             publisher,
             journal,
             policy,
+            linger: LINGER,
             wait: WaitStrategy::default(),
             feed,
             control: control.clone(),
@@ -192,6 +201,11 @@ impl<M: Matcher> Rig<M> {
         };
         let link = Link::open(KernelPort::new(&small()).unwrap(), &config).unwrap();
         Client { link, heard: Vec::new(), over: None }
+    }
+
+    /// The clock of its turns.
+    pub fn now(&self) -> u64 {
+        self.now
     }
 
     /// One turn of the venue, a microsecond after the last.
