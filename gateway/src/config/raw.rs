@@ -64,7 +64,7 @@ impl Default for RawGateway {
             shard: 0,
             data_dir: "wirebook-data".into(),
             ack: "journaled".into(),
-            wait: "park:500us".into(),
+            wait: "park:5ms".into(),
             cores: Vec::new(),
             max_connections: 1024,
             max_live_orders: 1 << 20,
@@ -92,7 +92,7 @@ pub struct RawJournal {
 
 impl Default for RawJournal {
     fn default() -> Self {
-        Self { dir: "journal".into(), segment_mib: 64, block_kib: 1024, linger_us: 2_000, snapshots_kept: 2 }
+        Self { dir: "journal".into(), segment_mib: 64, block_kib: 1024, linger_us: 5_000, snapshots_kept: 2 }
     }
 }
 

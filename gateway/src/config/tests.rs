@@ -82,7 +82,7 @@ fn wrong_values_name_line_field_found_and_allowed() {
         ("late_us = 10000", "late_us = 9", "matcher.late_us", "10 to 1000000"),
         ("drill_after_events = 0", "drill_after_events = 5", "matcher.drill_after_events", "device-model"),
         ("ack = \"journaled\"", "ack = \"maybe\"", "gateway.ack", "matched or journaled"),
-        ("wait = \"park:500us\"", "wait = \"park:500h\"", "gateway.wait", "spin"),
+        ("wait = \"park:5ms\"", "wait = \"park:5h\"", "gateway.wait", "spin"),
         ("cores = []", "cores = [0, 0, 0]", "gateway.cores", "two"),
         ("cores = []", "cores = [100000]", "gateway.cores[0]", "0"),
         ("max_connections = 1024", "max_connections = 0", "gateway.max_connections", "1 to 65536"),

@@ -30,6 +30,7 @@ mod golden;
 #[cfg(test)]
 pub(crate) mod harness;
 mod image;
+mod names;
 mod orders;
 mod pends;
 pub(crate) mod plain;

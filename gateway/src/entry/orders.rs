@@ -2,11 +2,11 @@
 //!
 //! An order is here from the moment its record is made until its terminal event comes back. What entry decides about it between
 //! the two stands in [`State`]: an order that is on its way out has no name any more, so that whatever a client says about it
-//! is superfluous, and silently ignored. Everything is in arrays sized at start; the one hash map finds, and orders nothing.
+//! is superfluous, and silently ignored. Everything is in arrays sized at start.
 
-use rustc_hash::FxHashMap;
 use wirebook_matcher::abi::Side;
 
+use super::names::{Name, Names};
 use super::slots::Slots;
 use super::wheel::Wheel;
 use crate::session::ouch::{self, Firm};
@@ -67,6 +67,12 @@ pub struct Order {
 }
 
 impl Order {
+    /// What it is found by.
+    #[inline]
+    fn name(&self) -> Name {
+        Name { account: self.account, user_ref: self.user_ref }
+    }
+
     /// A free slot's.
     pub const FREE: Self = Self {
         state: State::Free,
@@ -101,7 +107,7 @@ struct List {
 pub struct Orders {
     slots: Slots,
     table: Box<[Order]>,
-    names: FxHashMap<u64, u32>,
+    names: Names,
     wheel: Wheel,
     accounts: Vec<List>,
 }
@@ -109,12 +115,10 @@ pub struct Orders {
 impl Orders {
     /// Room for this many.
     pub fn new(slots: u32) -> Self {
-        // Twice the room: a map that is never more than half full does not grow, whatever comes and goes.
-        let names = FxHashMap::with_capacity_and_hasher(slots as usize * 2, Default::default());
         Self {
             slots: Slots::new(slots),
             table: vec![Order::FREE; slots as usize].into_boxed_slice(),
-            names,
+            names: Names::new(slots),
             wheel: Wheel::new(slots),
             accounts: Vec::new(),
         }
@@ -148,7 +152,7 @@ impl Orders {
             NONE => list.head = slot,
             previous => self.table[previous as usize].next = slot,
         }
-        self.names.insert(name(order.account, order.user_ref), slot);
+        self.names.insert(order.name(), slot);
         if order.expires_ns > 0 {
             self.wheel.insert(slot, order.expires_ns);
         }
@@ -181,10 +185,8 @@ impl Orders {
     #[inline]
     pub fn hide(&mut self, slot: u32) {
         let order = &self.table[slot as usize];
-        let name = name(order.account, order.user_ref);
-        if self.names.get(&name) == Some(&slot) {
-            self.names.remove(&name);
-        }
+        let name = order.name();
+        self.names.remove(name, slot);
         self.wheel.remove(slot);
     }
 
@@ -196,7 +198,7 @@ impl Orders {
     /// Gives an order its name and expiry back: what was to end it did not happen.
     pub fn show(&mut self, slot: u32) {
         let Some(order) = self.get(slot).copied() else { return };
-        self.names.insert(name(order.account, order.user_ref), slot);
+        self.names.insert(order.name(), slot);
         if order.expires_ns > 0 {
             self.wheel.insert(slot, order.expires_ns);
         }
@@ -217,7 +219,7 @@ impl Orders {
     /// The slot of the order with an account's number, unless it is on its way out.
     #[inline]
     pub fn find(&self, account: u32, user_ref: u32) -> Option<u32> {
-        self.names.get(&name(account, user_ref)).copied()
+        self.names.get(Name { account, user_ref })
     }
 
     /// The account's oldest order; [`NONE`] when it has none.
@@ -263,15 +265,10 @@ impl Orders {
         }
         let indexes = [
             ("slots", self.slots == other.slots),
-            ("names", self.names == other.names),
+            ("names", self.names.sorted() == other.names.sorted()),
             ("accounts", self.accounts == other.accounts),
             ("wheel", self.wheel.len() == other.wheel.len()),
         ];
         indexes.iter().find(|(_, same)| !same).map(|(index, _)| (*index).to_owned())
     }
-}
-
-#[inline]
-fn name(account: u32, user_ref: u32) -> u64 {
-    u64::from(account) << 32 | u64::from(user_ref)
 }

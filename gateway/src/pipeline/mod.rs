@@ -12,8 +12,8 @@
 //!
 //! In a turn: read what has come; give it to the journal; match and book it; release what the ack policy allows; send. Under
 //! `journaled` the disk is set to work before the matching, so that it works meanwhile. Under `matched` nobody waits for the disk, and
-//! a submission costs as much as an order: records gather for a while ([`Parts::linger`]), or until the group is half full or there is
-//! nothing else to do, and go to the disk after the sending. A turn makes at most one read and one write per connection, and one
+//! a submission costs as much as an order: records gather for a while ([`Parts::linger`]), or until the group is half
+//! full, and go to the disk after the sending. A turn makes at most one read and one write per connection, and one
 //! submission to the journal.
 
 mod booking;
@@ -55,6 +55,9 @@ const RING_BEATS: usize = 4096;
 
 /// The part of the journal's group that must be free before clients are read: room for what one turn of many connections adds.
 const JOURNAL_RESERVE: usize = 4;
+
+/// How long a venue sleeps whose journal has no room, before it looks at the disk again.
+const DISK_PACE: Duration = Duration::from_micros(100);
 
 /// How long a stopping venue tries to send what it still has, in turns of a millisecond.
 const LAST_TURNS: u32 = 2_000;
@@ -205,17 +208,23 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
-    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it. What
-    /// lingers goes to the disk before that.
+    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it, or what
+    /// lingers is due at the disk.
     fn rest(&mut self) -> Result<(), VenueError> {
-        let (links, journal) = (&mut self.links, &mut self.journal);
+        let (links, clock) = (&mut self.links, &mut self.clock);
+        let due = (self.journal.gathered() > 0 && !self.journal.busy()).then_some(self.commit_at);
+        let held = self.journal.room() < self.reserve;
         let slept = self.idle.idle_with(|most| {
-            if !journal.idle() {
-                poll(journal)?;
+            if held {
+                // Clients are not read, so the port would not sleep: the disk sets the pace.
+                std::thread::sleep(DISK_PACE.min(most));
+                return Ok(());
             }
-            Ok(links.port().wait(most)?)
+            let left = due.map(|due| Duration::from_nanos(due.saturating_sub(clock.now_ns())));
+            links.port().wait(left.map_or(most, |left| left.min(most)))
         });
-        slept.unwrap_or(Ok(()))
+        slept.transpose()?;
+        Ok(())
     }
 
     fn turn(&mut self, now: u64) -> Result<Turn, VenueError> {

@@ -39,8 +39,10 @@ use crate::pipeline::Status;
 use crate::recover::{Replay, ReplayError, Sizes, VenueImageError};
 use snapshots::Keeper;
 
-/// How long the thread sleeps when there is nothing to do.
+/// How long the thread sleeps when there is nothing to do, at first.
 const NAP: Duration = Duration::from_millis(1);
+/// How long at most: each nap in a row is twice as long, so that a quiet venue's cores are left alone.
+const LONGEST_NAP: Duration = Duration::from_millis(8);
 
 /// Sealed batches that may wait while history is read.
 const OFFERS: usize = 64;
@@ -205,13 +207,17 @@ impl Worker {
 
     fn run(mut self) -> Result<Progress, SettleError> {
         self.read_journal(self.status.durable())?;
+        let mut nap = NAP;
         loop {
             let worked = self.turn()?;
             if self.sealer.last_seq() >= self.shared.until.load(Ordering::Acquire) {
                 break;
             }
-            if !worked {
-                std::thread::sleep(NAP);
+            if worked {
+                nap = NAP;
+            } else {
+                std::thread::sleep(nap);
+                nap = (2 * nap).min(LONGEST_NAP);
             }
         }
         self.end()

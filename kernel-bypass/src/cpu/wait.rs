@@ -12,8 +12,9 @@ use std::time::Duration;
 const SPINS: u32 = 128;
 /// Empty rounds that yield, after those that spin.
 const YIELDS: u32 = 32;
-/// How long the default strategy sleeps at most.
-pub const DEFAULT_PARK: Duration = Duration::from_micros(500);
+/// How long the default strategy sleeps at most. What a loop waits for wakes it; this bounds how late it looks at clocks, and a sleep
+/// that ends by itself costs a few tens of microseconds.
+pub const DEFAULT_PARK: Duration = Duration::from_millis(5);
 /// The longest sleep that may be configured: a loop also looks at clocks.
 const MAX_PARK: Duration = Duration::from_secs(1);
 
