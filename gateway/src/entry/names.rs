@@ -56,7 +56,7 @@ impl Names {
     /// Where a name's chain begins.
     #[inline]
     fn chain(&self, name: Name) -> usize {
-        let run = u64::from(name.account) << 32 | u64::from(name.user_ref) / RUN;
+        let run = (u64::from(name.account) << 32) | (u64::from(name.user_ref) / RUN);
         // The product's upper half depends on all of the run.
         let place = run.wrapping_mul(self.multiplier) >> 32;
         (place * RUN + u64::from(name.user_ref) % RUN) as usize & (self.chains.len() - 1)

@@ -22,12 +22,23 @@ pub struct Matching<M> {
     /// `taken[..held]` wait for their turn, or for room in the matcher.
     taken: [Command; WINDOW],
     held: usize,
+    /// Where beats and events pass through: kept, because clearing kilobytes for one order would cost more than the order.
+    beats: [Beat; WINDOW],
+    answers: [Event; BATCH],
 }
 
 impl<M: Matcher> Matching<M> {
     /// Stands `matcher` between two rings.
     pub fn new(matcher: M, commands: Consumer<Heap>, events: Producer<Heap>) -> Self {
-        Self { matcher, commands, events, taken: [Command::default(); WINDOW], held: 0 }
+        Self {
+            matcher,
+            commands,
+            events,
+            taken: [Command::default(); WINDOW],
+            held: 0,
+            beats: [[0; 4]; WINDOW],
+            answers: [Event::BLANK; BATCH],
+        }
     }
 
     /// One turn: at most [`BATCH`] commands in, and events out as far as their ring has room. Returns how many beats moved.
@@ -41,27 +52,24 @@ impl<M: Matcher> Matching<M> {
         self.held -= moved;
         loop {
             let room = self.events.free().min(BATCH);
-            let mut events = [Event::BLANK; BATCH];
-            let count = if room == 0 { 0 } else { self.matcher.poll(&mut events[..room]) };
-            if count == 0 {
-                return moved;
-            }
-            let mut beats: [Beat; BATCH] = [[0; 4]; BATCH];
-            for (beat, event) in beats.iter_mut().zip(&events[..count]) {
+            let count = if room == 0 { 0 } else { self.matcher.poll(&mut self.answers[..room]) };
+            for (beat, event) in self.beats.iter_mut().zip(&self.answers[..count]) {
                 *beat = event.to_words();
             }
-            let pushed = self.events.push_batch(&beats[..count]);
+            let pushed = self.events.push_batch(&self.beats[..count]);
             assert_eq!(pushed, count, "the event ring had room for {room}");
             moved += count;
+            if count < BATCH {
+                return moved;
+            }
         }
     }
 
     /// Takes what the ring has and the window holds; announces what is not of this turn.
     fn take(&mut self) {
-        let mut beats: [Beat; WINDOW] = [[0; 4]; WINDOW];
         let held = self.held;
-        self.held += self.commands.pop_batch(&mut beats[held..]);
-        for (command, beat) in self.taken[held..self.held].iter_mut().zip(&beats[held..]) {
+        self.held += self.commands.pop_batch(&mut self.beats[held..]);
+        for (command, beat) in self.taken[held..self.held].iter_mut().zip(&self.beats[held..]) {
             *command = Command::from_words(*beat);
         }
         if self.held > BATCH {
