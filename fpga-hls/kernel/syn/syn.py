@@ -1,9 +1,12 @@
 """Synthesis, and place and route on ECP5, of what is committed: report.json and REPORT.md.
 
-    syn.py [--seeds 1,2,3] [--check]
+    syn.py [--seeds 1,2,3,4,5] [--current | --check]
 
---check writes nothing: it runs the first seed alone and fails when the clock falls short of what report.json says by a tenth
-(placement differs from version to version), or the block RAM differs. Run by `run`, which sees to the pinned tools.
+--current writes and places nothing: it fails when report.json is of other sources than those that are here. --check does that, and
+runs the first seed: it fails when the clock falls short of what report.json says by a tenth (placement differs from version to
+version), or the block RAM differs. Run by `run`, which sees to the pinned tools.
+
+The block RAMs stand where floorplan.txt puts them; everything else is the tool's choice. The clock is the median over all the seeds.
 
 KERNEL_SYN_KEEP names a directory that keeps what the tools made; what is there of the same sources is not made again.
 
@@ -24,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 
+import floorplan
+
 HERE = pathlib.Path(__file__).resolve().parent
 KERNEL = HERE.parent
 TARGET_MHZ = 130
@@ -31,6 +36,8 @@ DEVICE = "LFE5U-85F-8BG756C"
 NEXTPNR = ["--85k", "--package", "CABGA756", "--speed", "8", "--freq", str(TARGET_MHZ), "--timing-allow-fail"]
 NEXTPNR += ["--lpf-allow-unconstrained"]
 XILINX = "xcup"
+SEEDS = "1,2,3,4,5"
+BESIDES = ["syn/timing_harness.sv", "syn/floorplan.txt"]     # what the result depends on beside the kernel
 
 
 def sources():
@@ -68,7 +75,7 @@ def block_model(scratch):
 
 def freshen(scratch):
     """Throws away what the directory holds of other sources or tools."""
-    stamp, now = scratch / "made-of", f"{digest([*sources(), 'syn/timing_harness.sv'])} {tools()} {NEXTPNR}"
+    stamp, now = scratch / "made-of", f"{digest([*sources(), *BESIDES])} {tools()} {NEXTPNR}"
     if stamp.exists() and stamp.read_text() == now:
         return
     for old in scratch.glob("*.json"):
@@ -84,15 +91,18 @@ def ecp5(scratch):
     netlist = scratch / "ecp5.json"
     if netlist.exists():
         return netlist
+    made = scratch / "unplanned.json"
     files = [block_model(scratch), *sources(), "syn/timing_harness.sv"]
     yosys(
         scratch / "ecp5.log",
         [
             "read_slang -DKERNEL_ECP5 --top timing_harness " + " ".join(files),
             "chformal -remove",
-            f"synth_ecp5 -top timing_harness -json {netlist}",
+            f"synth_ecp5 -top timing_harness -json {made}",
         ],
     )
+    floorplan.apply(made, floorplan.PLAN.read_text())
+    made.rename(netlist)
     return netlist
 
 
@@ -172,6 +182,7 @@ Tools: {', '.join(f'{name} {version}' for name, version in report['tools'].items
 | registers | {report['ff']} |
 | block RAM (DP16KD) | {report['block_ram']} |
 
+The block RAMs stand where `floorplan.txt` puts them; the rest is the tool's choice.
 The kernel stands behind `timing_harness.sv`, whose some 520 registers are in the counts: every path begins and ends in a
 register. nextpnr's ECP5 timing is its project's own characterization, not the vendor's sign-off.
 
@@ -184,17 +195,23 @@ yosys' `synth_xilinx -family {XILINX}`: {estimate['luts']} LUTs, {estimate['ff']
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--seeds", default="1,2,3")
+    arguments.add_argument("--seeds", default=SEEDS)
+    arguments.add_argument("--current", action="store_true")
     arguments.add_argument("--check", action="store_true")
     arguments = arguments.parse_args()
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    if arguments.current or arguments.check:
+        committed = json.loads((HERE / "report.json").read_text())
+        if committed["sources_sha256"] != digest([*sources(), *BESIDES]):
+            sys.exit("syn/report.json is of other sources than those that are here: run syn/run")
+        if arguments.current:
+            return
     with tempfile.TemporaryDirectory(prefix="kernel-syn-") as scratch:
         scratch = pathlib.Path(os.environ.get("KERNEL_SYN_KEEP", scratch))
         scratch.mkdir(exist_ok=True)
         freshen(scratch)
         netlist = ecp5(scratch)
         if arguments.check:
-            committed = json.loads((HERE / "report.json").read_text())
             run = place(scratch, netlist, seeds[0])
             print(f"{run['fmax_mhz']} MHz, report.json says {committed['fmax_mhz']}")
             assert run["fmax_mhz"] >= 0.9 * committed["fmax_mhz"], "slower than report.json by more than a tenth"
@@ -216,7 +233,7 @@ def main():
             "critical_path_ns": round(1000 / median, 3),
             "critical_path": describe(middle["path"]),
             "tools": tools(),
-            "sources_sha256": digest([*sources(), "syn/timing_harness.sv"]),
+            "sources_sha256": digest([*sources(), *BESIDES]),
         }
         estimate = ultrascale(scratch)
         report["ultrascale_estimate_without_timing"] = estimate
