@@ -27,9 +27,9 @@ pub const REPORT_BYTES: usize = 67;
 const BLOCK: usize = 4096;
 
 /// Hops timed together: one alone is shorter than a look at the clock.
-const HOPS: u32 = 100;
+pub const HOPS: u32 = 100;
 /// Looks at a cache line before the core is offered to others: with fewer than two free cores the other end needs it.
-const LOOKS: u32 = 10_000;
+pub const LOOKS: u32 = 10_000;
 
 /// The floors: loopback echo, 4 KiB write and fdatasync, cache-line hop
 #[derive(Clone, Debug, Args)]
@@ -209,7 +209,7 @@ fn await_value(line: &Line, wanted: u64) {
 }
 
 /// Times a line that goes from one thread to another and back: half of it, a hundred at a time.
-fn hop(samples: u32) -> Result<Histogram<u64>> {
+pub fn hop(samples: u32) -> Result<Histogram<u64>> {
     let there = Arc::new(Line(AtomicU64::new(0)));
     let back = Arc::new(Line(AtomicU64::new(0)));
     let last = u64::from(samples) * u64::from(HOPS);

@@ -8,6 +8,7 @@ mod flow;
 mod journal;
 mod matcher;
 mod report;
+mod ring;
 #[cfg(feature = "settlement")]
 mod settle;
 mod wire;
@@ -39,6 +40,7 @@ enum Command {
     Flow(flow::FlowArgs),
     Journal(journal::JournalArgs),
     Matcher(matcher::MatcherArgs),
+    Ring(ring::RingArgs),
     #[cfg(feature = "settlement")]
     Settle(settle::SettleArgs),
     Wire(wire::WireArgs),
@@ -46,9 +48,9 @@ enum Command {
 
 /// What `all` runs.
 #[cfg(not(feature = "settlement"))]
-const ALL: &[&str] = &["floors", "journal", "wire", "matcher"];
+const ALL: &[&str] = &["floors", "ring", "journal", "wire", "matcher"];
 #[cfg(feature = "settlement")]
-const ALL: &[&str] = &["floors", "journal", "settle", "wire", "matcher"];
+const ALL: &[&str] = &["floors", "ring", "journal", "settle", "wire", "matcher"];
 
 impl Command {
     /// Runs a bench; none for a command that measures nothing.
@@ -59,6 +61,7 @@ impl Command {
             Self::Flow(args) => flow::run(args).map(|()| None),
             Self::Journal(args) => journal::run(args).map(Some),
             Self::Matcher(args) => matcher::run(args).map(Some),
+            Self::Ring(args) => ring::run(args).map(Some),
             #[cfg(feature = "settlement")]
             Self::Settle(args) => settle::run(args).map(Some),
             Self::Wire(args) => wire::run(args).map(Some),
