@@ -114,6 +114,43 @@ impl ByteStorage for Heap {
     }
 }
 
+/// A byte ring whose writer publishes without release: what ThreadSanitizer is there to find.
+#[cfg(planted_race)]
+pub struct Racy(pub(super) Heap);
+
+#[cfg(planted_race)]
+impl ByteStorage for Racy {
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    fn tail(&self) -> u64 {
+        self.0.tail()
+    }
+
+    fn publish_tail(&self, tail: u64) {
+        self.0.0.tail.0.store(tail, Ordering::Relaxed);
+    }
+
+    fn head(&self) -> u64 {
+        self.0.head()
+    }
+
+    fn publish_head(&self, head: u64) {
+        self.0.publish_head(head);
+    }
+
+    unsafe fn bytes(&self, at: usize, len: usize) -> &[u8] {
+        // SAFETY: the caller's word, handed on.
+        unsafe { self.0.bytes(at, len) }
+    }
+
+    unsafe fn bytes_mut(&self, at: usize, len: usize) -> &mut [u8] {
+        // SAFETY: the caller's word, handed on.
+        unsafe { self.0.bytes_mut(at, len) }
+    }
+}
+
 /// A byte ring in a shared file: tail and head in the header, the bytes behind it.
 pub struct Shared {
     body: NonNull<u8>,

@@ -142,8 +142,21 @@ fn a_callback_that_panics_leaves_its_message() {
 
 #[test]
 fn two_threads_move_messages_of_every_length() {
+    let (tx, rx) = heap(1 << 12).unwrap();
+    move_messages(tx, rx);
+}
+
+/// Built and run by `tests/run` alone, which wants ThreadSanitizer to end it.
+#[cfg(planted_race)]
+#[test]
+fn a_planted_race_is_found() {
+    let storage = Heap::new(1 << 12);
+    let end = |storage| super::storage::Racy(storage);
+    move_messages(Producer::attach(end(storage.clone())), Consumer::attach(end(storage)));
+}
+
+fn move_messages<S: ByteStorage + Send + 'static>(mut tx: Producer<S>, mut rx: Consumer<S>) {
     const MESSAGES: u64 = 60_000;
-    let (mut tx, mut rx) = heap(4096).unwrap();
     let length = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % 300;
     let writer = thread::spawn(move || {
         for n in 0..MESSAGES {
