@@ -119,6 +119,16 @@ pub enum Figure {
     Rate(Rate),
 }
 
+impl Figure {
+    /// Says on which port it was measured, where results of several stand together.
+    pub fn on(&mut self, port: &str) {
+        if let Self::Latency(case) = self {
+            case.case = format!("{} on {port}", case.case);
+            case.floor = format!("{} on {port}", case.floor);
+        }
+    }
+}
+
 /// Everything of one run.
 #[derive(Debug, Serialize)]
 pub struct Results {

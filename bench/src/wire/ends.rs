@@ -223,8 +223,8 @@ pub enum RawEcho {
         stop: Arc<AtomicBool>,
         /// The server.
         server: JoinHandle<Result<()>>,
-        /// Where the two met.
-        _dir: tempfile::TempDir,
+        /// Where the two met, if that is a directory.
+        dir: Option<tempfile::TempDir>,
     },
 }
 
@@ -249,7 +249,23 @@ impl RawEcho {
                 (wire.config(true, max_connections), wire.listen(), Some(wire.config(false, max_connections)))
             }
         };
-        let mut port = AnyPort::new(&server)?;
+        let mut echo = Self::over(AnyPort::new(&server)?, at, wait, |address| End::connect(client.as_ref(), address))?;
+        if let Self::Port { dir: kept, .. } = &mut echo {
+            *kept = Some(dir);
+        }
+        Ok(echo)
+    }
+
+    /// Starts the server on a port that is there already, and lets `connect` make the client.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn over(
+        mut port: AnyPort,
+        at: SocketAddr,
+        wait: WaitStrategy,
+        connect: impl FnOnce(SocketAddr) -> Result<End>,
+    ) -> Result<Self> {
         let listener = port.listen(at)?;
         let address = port.local_addr(listener).context("it listens")?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -262,7 +278,7 @@ impl RawEcho {
                 AnyPort::Shm(port) => echo(port, wait, &stop),
             }
         })?;
-        Ok(Self::Port { end: End::connect(client.as_ref(), address)?, stop, server, _dir: dir })
+        Ok(Self::Port { end: connect(address)?, stop, server, dir: None })
     }
 
     /// There and back.
@@ -286,7 +302,7 @@ impl RawEcho {
     pub fn stop(self) -> Result<()> {
         match self {
             Self::Sockets(echo) => echo.stop(),
-            Self::Port { end, stop, server, _dir } => {
+            Self::Port { end, stop, server, dir: _dir } => {
                 stop.store(true, Ordering::Relaxed);
                 drop(end);
                 server.join().map_err(|_| anyhow::anyhow!("the echo server panicked"))?

@@ -6,7 +6,7 @@
 //! `--sessions` a venue more is run, which serves that many logged-in sessions of which one is active: its floor is the venue with
 //! one. All cases are interleaved, round by round.
 
-mod ends;
+pub mod ends;
 
 use std::fmt::Write as _;
 

@@ -3,6 +3,9 @@
 //! - *echo*: a round trip over loopback TCP, polled: an order's bytes there, a report's bytes back.
 //! - *write+fdatasync*: one block written in place to a preallocated file, past the page cache, and made durable.
 //! - *hop*: a cache line that two cores hand to each other, one way.
+//! - As root, *veth*: UDP and TCP over a virtual wire, each by the kernel and in user space over AF_XDP.
+
+mod veth;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,6 +19,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use hdrhistogram::Histogram;
 use wirebook_bypass::cpu::{Idle, WaitStrategy};
+
+use veth::Wires;
 
 use crate::report::{Case, Figure, Results, Rounds, histogram};
 
@@ -31,7 +36,7 @@ pub const HOPS: u32 = 100;
 /// Looks at a cache line before the core is offered to others: with fewer than two free cores the other end needs it.
 pub const LOOKS: u32 = 10_000;
 
-/// The floors: loopback echo, 4 KiB write and fdatasync, cache-line hop
+/// The floors: loopback echo, 4 KiB write and fdatasync, cache-line hop; as root also UDP and TCP over AF_XDP beside the kernel's
 #[derive(Clone, Debug, Args)]
 pub struct FloorsArgs {
     /// Rounds; in each, every floor runs once
@@ -53,7 +58,24 @@ pub fn run(args: &FloorsArgs) -> Result<Results> {
     let mut echo = Echo::start(args.wait)?;
     let mut floors: [(&str, Rounds); 3] =
         [("echo", Vec::new()), ("write+fdatasync 4 KiB", Vec::new()), ("cache-line hop", Vec::new())];
+    let mut wires = match Wires::start(args.wait) {
+        Ok(wires) => Some(wires),
+        Err(error) => {
+            results.config.insert("veth".into(), format!("left out, it takes root and the command `ip`: {error:#}"));
+            None
+        }
+    };
+    let mut of_wires: [Rounds; Wires::CASES.len()] = Default::default();
     for round in 0..=args.rounds {
+        if let Some(wires) = &mut wires {
+            for (case, rounds) in of_wires.iter_mut().enumerate() {
+                let trips = round_trips(args.samples, |at| wires.trip(case, at))?;
+                // The first round warms caches, and finds out where the other end is.
+                if round > 0 {
+                    rounds.push(trips);
+                }
+            }
+        }
         let of_round = [
             round_trips(args.samples, |at| echo.trip(at))?,
             disk((args.samples / 10).max(20))?,
@@ -70,6 +92,13 @@ pub fn run(args: &FloorsArgs) -> Result<Results> {
     results
         .results
         .extend(floors.iter().map(|(name, rounds)| Figure::Latency(Case::of("floors", name, rounds, name, rounds))));
+    if let Some(wires) = wires {
+        wires.stop()?;
+        for (&(name, floor), rounds) in Wires::CASES.iter().zip(&of_wires) {
+            let at = Wires::CASES.iter().position(|(name, _)| *name == floor).expect("a floor is a case");
+            results.results.push(Figure::Latency(Case::of("floors", name, rounds, floor, &of_wires[at])));
+        }
+    }
     Ok(results)
 }
 
