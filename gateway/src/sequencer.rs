@@ -150,6 +150,17 @@ impl Sequencer {
         &self.burst
     }
 
+    /// Hands out what [`Sequencer::take`] would, in exchange for a buffer that the next burst is gathered in.
+    #[inline]
+    pub fn exchange(&mut self, buffer: &mut Vec<u8>) {
+        if self.taken {
+            self.burst.clear();
+        }
+        buffer.clear();
+        std::mem::swap(&mut self.burst, buffer);
+        self.taken = false;
+    }
+
     /// Whether there is nothing to take.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -238,6 +249,15 @@ mod tests {
             [(1, 500), (2, 500), (3, 600), (4, 600)]
         );
         assert!(sequencer.is_empty() && sequencer.take().is_empty(), "a burst is taken once");
+        sequencer.push(0, &MARK);
+        assert_eq!(burst(&mut sequencer).len(), 1);
+        let mut buffer = vec![1, 2, 3];
+        sequencer.exchange(&mut buffer);
+        assert!(buffer.is_empty() && sequencer.is_empty(), "nor exchanged after that");
+        sequencer.push(0, &MARK);
+        sequencer.push(0, &MARK);
+        sequencer.exchange(&mut buffer);
+        assert_eq!((records(&buffer).count(), sequencer.is_empty()), (2, true));
         sequencer.push(0, &MARK);
         assert_eq!(burst(&mut sequencer).len(), 1);
     }

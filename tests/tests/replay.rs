@@ -5,9 +5,14 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use wirebook_tests::{Venue, repository, run, sample};
 
-fn replayed(orders: PathBuf, tick: &str, rate: Option<&str>) -> Result<()> {
+/// What makes the venue's stages run on threads of their own, on however few cores.
+const PIPELINED: (&str, &str) = ("pipeline = \"auto\"", "pipeline = \"pipelined\"");
+
+fn replayed(orders: PathBuf, tick: &str, rate: Option<&str>, edits: &[(&str, &str)]) -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let venue = Venue::start(dir.path(), &[])?;
+    let venue = Venue::start(dir.path(), edits)?;
+    let way = if edits.contains(&PIPELINED) { "pipelined:" } else { "inline:" };
+    ensure!(venue.log().lines().any(|line| line == way), "not {way}\n{}", venue.log());
     let (told, wanted) = (dir.path().join("told.csv"), dir.path().join("wanted.csv"));
     let mut arguments: Vec<std::ffi::OsString> = vec!["replay".into(), orders.clone().into(), "--to".into()];
     arguments.extend([
@@ -43,12 +48,23 @@ fn replayed(orders: PathBuf, tick: &str, rate: Option<&str>) -> Result<()> {
 
 #[test]
 fn the_lobster_sample() -> Result<()> {
-    replayed(sample("lobster_orders.csv"), "100", None)
+    replayed(sample("lobster_orders.csv"), "100", None, &[])
 }
 
 #[test]
 fn the_committed_orders_at_a_rate() -> Result<()> {
-    replayed(repository().join("fpga-hls/tests/data/sample_orders.csv"), "100", Some("2000"))
+    replayed(repository().join("fpga-hls/tests/data/sample_orders.csv"), "100", Some("2000"), &[])
+}
+
+#[test]
+fn the_lobster_sample_through_a_pipeline() -> Result<()> {
+    replayed(sample("lobster_orders.csv"), "100", None, &[PIPELINED])
+}
+
+#[test]
+fn the_committed_orders_through_a_pipeline() -> Result<()> {
+    let matched = ("ack = \"journaled\"", "ack = \"matched\"");
+    replayed(repository().join("fpga-hls/tests/data/sample_orders.csv"), "100", None, &[PIPELINED, matched])
 }
 
 #[test]
@@ -65,5 +81,5 @@ fn a_demo_s_orders() -> Result<()> {
         dump.as_os_str(),
     ])?
     .exits(0)?;
-    replayed(dump.join("orders.csv"), "100", None)
+    replayed(dump.join("orders.csv"), "100", None, &[])
 }

@@ -4,7 +4,8 @@
 //! writes a report's, and does nothing else. The venue decodes, validates, sequences, matches, books, folds and, under
 //! `journaled`, waits for the disk: its floor is then the echo and a raw write and fdatasync of one block, added. With
 //! `--sessions` a venue more is run, which serves that many logged-in sessions of which one is active: its floor is the venue with
-//! one. All cases are interleaved, round by round.
+//! one. With `--pipeline pipelined` two venues more have matcher and journal on threads of their own: their floor are the inline ones.
+//! All cases are interleaved, round by round.
 
 pub mod ends;
 
@@ -13,7 +14,7 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use clap::Args;
 use hdrhistogram::Histogram;
-use wirebook::config::{Ack, Config, EXAMPLE};
+use wirebook::config::{Ack, Config, EXAMPLE, Pipeline};
 use wirebook::serve;
 use wirebook_bypass::cpu::WaitStrategy;
 use wirebook_bypass::stream::any::{AnyConfig, PortKind};
@@ -40,6 +41,9 @@ pub struct WireArgs {
     /// What carries the bytes: kernel, uring, xdp (as root), shm
     #[arg(long, default_value_t = PortKind::Kernel)]
     port: PortKind,
+    /// How the stages of the venues run: inline or auto; pipelined: of two venues more, whose floor are the inline ones
+    #[arg(long, default_value_t = Pipeline::Inline)]
+    pipeline: Pipeline,
     /// Sessions of a venue more, of which one is active; 1: none more
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4000))]
     sessions: u32,
@@ -50,15 +54,23 @@ pub fn run(args: &WireArgs) -> Result<Results> {
     let mut results = Results::new();
     results.config.insert("port".into(), args.port.to_string());
     results.config.insert("wait".into(), args.wait.to_string());
+    results.config.insert("pipeline".into(), args.pipeline.to_string());
     results.config.insert("rounds x samples".into(), format!("{} x {}", args.rounds, args.samples));
 
     if args.port == PortKind::Xdp {
         Wire::namespace()?;
     }
     let mut echo = RawEcho::start(args.port, args.wait)?;
-    let mut sessions = vec![Session::open(Ack::Matched, args, 1, 1)?, Session::open(Ack::Journaled, args, 2, 1)?];
-    if args.sessions > 1 {
-        sessions.push(Session::open(Ack::Matched, args, 3, args.sessions)?);
+    let beside = if args.pipeline == Pipeline::Pipelined { Pipeline::Inline } else { args.pipeline };
+    let open = |policy, number, pipeline, count| Session::open(policy, args, pipeline, number, count);
+    let mut sessions = vec![open(Ack::Matched, 1, beside, 1)?, open(Ack::Journaled, 2, beside, 1)?];
+    if args.pipeline != beside {
+        sessions.push(open(Ack::Matched, 3, args.pipeline, 1)?);
+        sessions.push(open(Ack::Journaled, 4, args.pipeline, 1)?);
+    }
+    let of_many = (args.sessions > 1).then_some(sessions.len());
+    if of_many.is_some() {
+        sessions.push(open(Ack::Matched, 5, beside, args.sessions)?);
     }
     let (mut echoes, mut disks): (Rounds, Rounds) = (Vec::new(), Vec::new());
     let mut trips: Vec<Rounds> = vec![Vec::new(); sessions.len()];
@@ -101,9 +113,15 @@ pub fn run(args: &WireArgs) -> Result<Results> {
         "echo + write+fdatasync",
         &both,
     )));
-    if let Some(many) = trips.get(2) {
+    if args.pipeline != beside {
+        for (at, case) in ["order-to-report", "order-to-report journaled"].into_iter().enumerate() {
+            let pipelined = format!("{case}, pipelined");
+            results.results.push(Figure::Latency(Case::of("wire", &pipelined, &trips[at + 2], case, &trips[at])));
+        }
+    }
+    if let Some(many) = of_many {
         let case = format!("order-to-report, 1 of {} sessions", args.sessions);
-        results.results.push(Figure::Latency(Case::of("wire", &case, many, "order-to-report", &trips[0])));
+        results.results.push(Figure::Latency(Case::of("wire", &case, &trips[many], "order-to-report", &trips[0])));
     }
     Ok(results)
 }
@@ -132,7 +150,7 @@ struct Session {
 }
 
 impl Session {
-    fn open(policy: Ack, args: &WireArgs, number: u8, count: u32) -> Result<Self> {
+    fn open(policy: Ack, args: &WireArgs, pipeline: Pipeline, number: u8, count: u32) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let mut text = EXAMPLE.to_string();
         for id in 2..=count {
@@ -143,6 +161,7 @@ impl Session {
         config.gateway.listen = "127.0.0.1:0".parse()?;
         config.gateway.ack = policy;
         config.gateway.wait = args.wait;
+        config.gateway.pipeline = pipeline;
         config.gateway.port = args.port;
         config.settlement.enabled = false;
         if count > 1 {

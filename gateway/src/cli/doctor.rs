@@ -9,10 +9,7 @@ use wirebook_bypass::cpu::topology::choose;
 
 use super::failure::Failure;
 use super::report::{JsonOption, Lines, Report, tell};
-
-/// The loops that orders wait for, and those in the background, as the venue has them.
-const HOT: [&str; 4] = ["session", "matcher", "publisher", "journal"];
-const BACKGROUND: [&str; 1] = ["settlement"];
+use crate::serve::{BACKGROUND, STAGES};
 
 /// Check this machine for what costs latency, and show the command that mends it
 ///
@@ -92,7 +89,7 @@ pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let nic = args.nic.as_deref();
     let findings = examine(&args.root, &cores, nic);
     let machine = Machine::read(&Files::below(&args.root), nic);
-    let topology = choose(&machine, &HOT, &BACKGROUND, None).to_string();
+    let topology = choose(&machine, &STAGES, &BACKGROUND, None).to_string();
     let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count();
     let check =
         |Finding { check, verdict, found, mend }: Finding| Check { check, verdict: verdict.as_str(), found, mend };

@@ -62,6 +62,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     }
     let running = serve::start_configured(&config).map_err(cannot_start)?;
     let started = &running.started;
+    eprint!("{}", started.topology);
     info!(
         records = started.records,
         applied = started.applied,

@@ -3,7 +3,7 @@
 use wirebook_bypass::cpu::{WaitStrategy, allowed_cores, latency_warnings};
 
 use super::raw::RawConfig;
-use super::{Ack, Config, EXAMPLE};
+use super::{Ack, Config, EXAMPLE, Pipeline};
 use wirebook_bypass::stream::any::PortKind;
 
 /// What stands in place of a password.
@@ -45,7 +45,7 @@ impl Config {
             ),
             WaitStrategy::Spin | WaitStrategy::SpinYield => {}
         }
-        if self.gateway.cores.is_empty() {
+        if self.gateway.cores.is_empty() && self.gateway.pipeline != Pipeline::Pipelined {
             warnings.push("gateway.cores pins nothing: the scheduler may move the main loop to a cold core".into());
         }
         if self.gateway.cores.len() == 2 && self.gateway.cores[0] == self.gateway.cores[1] {

@@ -76,6 +76,37 @@ impl std::fmt::Display for Ack {
     }
 }
 
+/// How the stages are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipeline {
+    /// One after another, on one core.
+    Inline,
+    /// Matcher and journal on cores of their own.
+    Pipelined,
+    /// As machine, cores and wait suggest.
+    Auto,
+}
+
+impl std::fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Inline => "inline",
+            Self::Pipelined => "pipelined",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+impl std::str::FromStr for Pipeline {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Inline, Self::Pipelined, Self::Auto];
+        let found = all.into_iter().find(|pipeline| pipeline.to_string() == text);
+        found.ok_or_else(|| format!("pipeline {text:?}: use inline, pipelined or auto"))
+    }
+}
+
 /// Where TCP in user space stands, with port `xdp`: its address is the one listened at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Xdp {
@@ -106,7 +137,10 @@ pub struct Gateway {
     pub ack: Ack,
     /// What the main loop does when idle.
     pub wait: WaitStrategy,
-    /// Cores: main loop, settlement. Absent: not pinned.
+    /// How the stages are run.
+    pub pipeline: Pipeline,
+    /// Cores. Inline: main loop, settlement; none: not pinned. Pipelined: sessions, matcher, journal, settlement; none: as the machine
+    /// has them.
     pub cores: Vec<usize>,
     /// Connections at a time.
     pub max_connections: u32,

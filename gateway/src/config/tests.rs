@@ -83,7 +83,8 @@ fn wrong_values_name_line_field_found_and_allowed() {
         ("drill_after_events = 0", "drill_after_events = 5", "matcher.drill_after_events", "device-model"),
         ("ack = \"journaled\"", "ack = \"maybe\"", "gateway.ack", "matched or journaled"),
         ("wait = \"park:5ms\"", "wait = \"park:5h\"", "gateway.wait", "spin"),
-        ("cores = []", "cores = [0, 0, 0]", "gateway.cores", "two"),
+        ("cores = []", "cores = [0, 0, 0, 0, 0]", "gateway.cores", "four"),
+        ("pipeline = \"auto\"", "pipeline = \"piped\"", "gateway.pipeline", "inline, pipelined or auto"),
         ("cores = []", "cores = [100000]", "gateway.cores[0]", "0"),
         ("max_connections = 1024", "max_connections = 0", "gateway.max_connections", "1 to 65536"),
         ("segment_mib = 64", "segment_mib = 0", "journal.segment_mib", "1 to 256"),
@@ -157,6 +158,15 @@ fn unknown_missing_and_mistyped_keys_are_told() {
     let missing = Config::load(Path::new("/no/such/wirebook.toml")).unwrap_err();
     assert_eq!(missing.exit_code(), 2);
     assert!(missing.to_string().contains("wirebook.example.toml"));
+}
+
+#[test]
+fn an_inline_venue_has_two_cores_at_most() {
+    let text = EXAMPLE.replacen("cores = []", "cores = [0, 0, 0]", 1);
+    assert_eq!(Config::parse("w.toml", &text, Path::new(".")).unwrap().gateway.cores.len(), 3, "one for each stage");
+    let text = text.replacen("pipeline = \"auto\"", "pipeline = \"inline\"", 1);
+    let refused = Config::parse("w.toml", &text, Path::new(".")).unwrap_err().to_string();
+    assert!(refused.contains("gateway.cores") && refused.contains("two: main loop, settlement"), "{refused}");
 }
 
 #[test]

@@ -245,6 +245,12 @@ impl<S: Storage> Journal<S> {
         Ok(self.durable.seq)
     }
 
+    /// Blocks until the disk may have finished something, but not long (some milliseconds); [`Journal::poll`] then knows more.
+    pub fn wait(&mut self) -> Result<(), JournalError> {
+        let waited = self.storage.wait();
+        self.stop_on(waited)
+    }
+
     /// A descriptor that is readable after a completion, when the storage was opened with one.
     #[must_use]
     pub fn wake_fd(&self) -> Option<RawFd> {
@@ -267,8 +273,7 @@ impl<S: Storage> Journal<S> {
             if done(self) {
                 return Ok(());
             }
-            let waited = self.storage.wait();
-            self.stop_on(waited)?;
+            self.wait()?;
         }
         self.stop_on(Err(StorageError::other("wait for", "the journal", "the disk does not answer")))
     }

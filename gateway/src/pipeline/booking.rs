@@ -153,22 +153,23 @@ impl Booking {
         Ok(taken)
     }
 
-    /// Whether every record of a burst of `length` bytes is booked; if so, the next step begins the next burst.
+    /// Whether every record of a burst of `length` bytes is booked; if so, the next step begins the next burst. `alone`: the matcher has
+    /// been given nothing that comes after it.
     ///
     /// # Errors
     /// When events are left although nothing is open.
-    pub fn finish(&mut self, length: usize) -> Result<bool, Fault> {
+    pub fn finish(&mut self, length: usize, alone: bool) -> Result<bool, Fault> {
         if self.at < length || self.due.is_some() {
             return Ok(false);
         }
-        if let Some(beat) = self.events.pop() {
+        if alone && let Some(beat) = self.events.pop() {
             return Err(Fault::Unasked { seq: self.booked, beat });
         }
         self.at = 0;
         Ok(true)
     }
 
-    /// Bytes of the burst not yet booked.
+    /// Bytes not yet booked, of `length` that begin with the burst.
     pub fn left(&self, length: usize) -> usize {
         length - self.at
     }

@@ -14,6 +14,15 @@ const BATCH: usize = 64;
 /// Commands held: those of this turn, and those of the next.
 const WINDOW: usize = 2 * BATCH;
 
+/// Why a stage that has commands moves no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// The matcher has failed, in its own words.
+    Failed(String),
+    /// The matcher neither takes nor gives, and is not busy.
+    Stalled,
+}
+
 /// The stage.
 pub struct Matching<M> {
     matcher: M,
@@ -22,6 +31,11 @@ pub struct Matching<M> {
     /// `taken[..held]` wait for their turn, or for room in the matcher.
     taken: [Command; WINDOW],
     held: usize,
+    /// Commands that the matcher has taken, less the last events that it has given: what it owes. A matcher that lies about which event
+    /// is the last makes it wrong; who books the events finds that out first.
+    owed: i64,
+    /// Whether the last turn ended because events had no room.
+    full: bool,
     /// Where beats and events pass through: kept, because clearing kilobytes for one order would cost more than the order.
     beats: [Beat; WINDOW],
     answers: [Event; BATCH],
@@ -36,6 +50,8 @@ impl<M: Matcher> Matching<M> {
             events,
             taken: [Command::default(); WINDOW],
             held: 0,
+            owed: 0,
+            full: false,
             beats: [[0; 4]; WINDOW],
             answers: [Event::BLANK; BATCH],
         }
@@ -50,11 +66,14 @@ impl<M: Matcher> Matching<M> {
         let mut moved = self.matcher.submit(&self.taken[..turn]);
         self.taken.copy_within(moved..self.held, 0);
         self.held -= moved;
+        self.owed += moved as i64;
         loop {
             let room = self.events.free().min(BATCH);
+            self.full = room == 0;
             let count = if room == 0 { 0 } else { self.matcher.poll(&mut self.answers[..room]) };
             for (beat, event) in self.beats.iter_mut().zip(&self.answers[..count]) {
                 *beat = event.to_words();
+                self.owed -= i64::from(event.last);
             }
             let pushed = self.events.push_batch(&self.beats[..count]);
             assert_eq!(pushed, count, "the event ring had room for {room}");
@@ -75,6 +94,20 @@ impl<M: Matcher> Matching<M> {
         if self.held > BATCH {
             self.matcher.announce(&self.taken[held.max(BATCH)..self.held]);
         }
+    }
+
+    /// After a turn in which nothing moved: why no turn will, if none will. Commands that wait are the sign; a matcher that is at
+    /// work, and events that find no room, are none.
+    pub fn stuck(&self) -> Option<Stuck> {
+        let waits = self.held > 0 || self.owed > 0;
+        // As the turn found it: there may be room by now.
+        let stuck = waits && !self.matcher.busy() && !self.full;
+        stuck.then(|| self.standing_still())
+    }
+
+    /// What it means that nothing moves although something should.
+    pub fn standing_still(&self) -> Stuck {
+        self.matcher.failure().map_or(Stuck::Stalled, Stuck::Failed)
     }
 
     /// What it can do, and its sizes.
@@ -114,7 +147,7 @@ mod tests {
         fn poll(&mut self, events: &mut [Event]) -> usize {
             let count = events.len().min(self.waiting.len());
             for (event, seq) in events.iter_mut().zip(self.waiting.drain(..count)) {
-                *event = Event { seq, ..Event::BLANK };
+                *event = Event { seq, last: true, ..Event::BLANK };
             }
             count
         }
@@ -155,6 +188,30 @@ mod tests {
             assert!(announced.is_sorted_by(|a, b| a < b), "once, and in order");
             assert!(announced.first().is_none_or(|first| *first >= BATCH as u64), "those of the first turn are not");
             assert!(!announced.is_empty(), "{at_once} at once");
+        }
+    }
+
+    /// One that takes nothing stalls; one that is behind because its events find no room does not; one that owes nothing waits.
+    #[test]
+    fn standing_still_is_told_from_waiting() {
+        for (at_once, stuck) in [(0, Some(Stuck::Stalled)), (64, None)] {
+            let (mut beats, commands) = ring::heap(64).unwrap();
+            let (events, mut answers) = ring::heap(8).unwrap();
+            let matcher =
+                Slow { at_once, waiting: vec![], announced: RefCell::default(), limits: Limits::single(1, 1) };
+            let mut stage = Matching::new(matcher, commands, events);
+            assert_eq!((stage.step(), stage.stuck()), (0, None), "nothing is asked of it");
+            for seq in 0..32 {
+                assert!(beats.push(&Command { seq, ..Command::default() }.to_words()));
+            }
+            while stage.step() > 0 {}
+            assert_eq!(stage.stuck(), stuck, "{at_once} at once");
+            let mut answered = 0;
+            for _ in 0..32 {
+                answered += std::iter::from_fn(|| answers.pop()).count();
+                stage.step();
+            }
+            assert_eq!((answered, stage.stuck()), (if at_once == 0 { 0 } else { 32 }, stuck), "{at_once} at once");
         }
     }
 }

@@ -3,70 +3,69 @@
 //! ```text
 //! links ──► entry, risk ──► sequencer ══command ring══► matching ══event ring══► booking ──► links
 //!                               │                                                (books, fold, streams)
-//!                               ├──► journal ── durable seq ──► release
-//!                               └──► settle feed
+//!                               ├══byte ring══► keeping: the journal ── durable seq ──► release
+//!                               └══byte ring══► settlement
 //! ```
 //!
-//! [`Venue`] runs them inline: one thread, one turn after another, each stage to completion. The stages talk through the
-//! same rings as they would on cores of their own, so that nothing in them knows where it runs.
+//! [`Venue`] runs them in one of two ways, from the same stages and rings. **Inline**: one thread, one turn after another; each burst is
+//! kept, matched and booked before the next is read. **Pipelined**: matching and keeping have threads of their own
+//! ([`Venue::pipelined`]); the venue's thread reads clients, gives numbers and times, and books, and goes on reading while bursts are
+//! under way ([`flights`]). What depends on the books, the acts of an operator, waits until nothing is under way. In both, this thread
+//! alone decides seq and time, and records and messages are the same functions of what was read, in the order in which it was read.
 //!
-//! In a turn: read what has come; give it to the journal; match and book it; release what the ack policy allows; send. Under
-//! `journaled` the disk is set to work before the matching, so that it works meanwhile. Under `matched` nobody waits for the disk, and
-//! a submission costs as much as an order: records gather for a while ([`Parts::linger`]), or until the group is half
-//! full, and go to the disk after the sending. A turn makes at most one read and one write per connection, and one
-//! submission to the journal.
+//! In a turn: read what has come; give it to the journal; match and book it, or what has come back; release what the ack policy allows;
+//! send. Inline under `journaled` the disk is set to work before the matching, so that it works meanwhile; under `matched` after
+//! the sending. A turn makes at most one read and one write per connection, and inline one submission to the journal.
+//!
+//! A stage that fails, or whose thread ends by itself, stops the venue: see [`VenueError`].
 
+mod acts;
 mod booking;
 mod control;
+mod ending;
+mod flights;
+mod keeping;
 mod links;
 mod matching;
 mod meters;
+mod seated;
+mod stage;
+mod steps;
 
 pub use crate::config::Ack as AckPolicy;
 pub use booking::{Booking, Fault};
 pub use control::{Control, ControlQueue, Status};
+pub use keeping::SeatError;
 pub use links::{Links, User};
-pub use matching::Matching;
+pub use matching::{Matching, Stuck};
 pub use meters::Meters;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
-use tracing::{error, info, warn};
-use wirebook_bypass::cpu::{Idle, UtcClock, WaitStrategy};
+use tracing::error;
+use wirebook_bypass::cpu::topology::Seat;
+use wirebook_bypass::cpu::{Idle, UtcClock, WaitStrategy, Warning};
 use wirebook_bypass::ring::{self, Heap, Producer};
-use wirebook_bypass::stream::{StreamError, StreamPort};
+use wirebook_bypass::stream::{StreamError, StreamPort, Waker};
 use wirebook_matcher::Matcher;
-use wirebook_matcher::abi::Command;
 use wirebook_settlement::machine::Books;
-use wirebook_settlement::record::{Chain, DayPhase, Leg, MAX_LEGS, Payload, Record, State};
+use wirebook_settlement::record::DayPhase;
 
-use crate::day;
 use crate::entry::Entry;
 use crate::journal::{Journal, JournalError, Storage};
 use crate::publish::Publisher;
 use crate::sequencer::Sequencer;
 use crate::session::soup::SessionId;
 use crate::settle::Feed;
+use flights::{Flights, Reader};
+use keeping::{Keeper, Keeping};
+use seated::Seated;
 
-/// Beats that each ring holds.
-const RING_BEATS: usize = 4096;
-
-/// The part of the journal's group that must be free before clients are read: room for what one turn of many connections adds.
-const JOURNAL_RESERVE: usize = 4;
-
-/// How long a venue sleeps whose journal has no room, before it looks at the disk again.
-const DISK_PACE: Duration = Duration::from_micros(100);
-
-/// How long a stopping venue tries to send what it still has, in turns of a millisecond.
-const LAST_TURNS: u32 = 2_000;
-
-/// How long it then waits for its clients to close, in such turns.
-const GOODBYE_TURNS: u32 = 200;
-
-/// The longest that such a turn waits.
-const LAST_TURN: Duration = Duration::from_millis(1);
+/// How long a venue sleeps that reads no clients, before it looks again at what holds it up.
+const PACE: Duration = Duration::from_micros(100);
 
 /// Why a venue ended.
 #[derive(Debug, Error)]
@@ -87,6 +86,14 @@ pub enum VenueError {
     /// The port failed.
     #[error("the port failed: {0}")]
     Port(#[from] StreamError),
+    /// A stage's thread is no more.
+    #[error("the thread of stage {stage} ended by itself, the venue stops: {why}")]
+    Stage {
+        /// Which.
+        stage: &'static str,
+        /// What is known of it.
+        why: String,
+    },
 }
 
 /// What a venue is made of, as recovery and configuration leave it.
@@ -121,21 +128,45 @@ pub struct Parts<P: StreamPort, M: Matcher, S: Storage> {
     pub meters: Meters,
 }
 
-/// The inline pipeline.
+/// What may be under way at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bursts that are not booked, or not handed to the journal.
+    pub bursts: usize,
+    /// Beats of each ring to and from the matcher: a power of two.
+    pub beats: usize,
+    /// Bytes of the ring to the journal: a power of two.
+    pub journal_bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bursts: 64, beats: 4096, journal_bytes: keeping::RING_BYTES }
+    }
+}
+
+/// Where the stages with threads of their own run, and how they wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seats {
+    /// The matching.
+    pub matcher: Seat,
+    /// The keeping of the journal.
+    pub journal: Seat,
+    /// What may be under way between them and the venue.
+    pub room: Room,
+}
+
+/// The pipeline, and its stages on the venue's own thread.
 pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
     links: Links<P>,
     entry: Entry,
     sequencer: Sequencer,
+    flights: Flights,
     commands: Producer<Heap>,
-    matching: Matching<M>,
+    matching: Seated<M>,
     booking: Booking,
-    journal: Journal<S>,
+    keeping: Keeping<S>,
     policy: AckPolicy,
-    linger_ns: u64,
-    /// When the gathered records are due at the disk, under `matched`.
-    commit_at: u64,
-    /// Bytes of a quarter of the journal's group.
-    reserve: usize,
     feed: Feed,
     control: ControlQueue,
     status: Arc<Status>,
@@ -147,27 +178,56 @@ pub struct Venue<P: StreamPort, M: Matcher, S: Storage> {
     opening: Option<Control>,
 }
 
-impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
-    /// Wires the stages.
+impl<P: StreamPort, M: Matcher + Send + 'static, S: Storage + Send + 'static> Venue<P, M, S> {
+    /// Wires the stages with matching and keeping on threads of their own, which begin to wait for work. Dropping the venue ends them.
     ///
-    /// # Panics
-    /// Never: the rings' sizes are constants that the rings accept.
+    /// # Errors
+    /// When a thread, its core or the memory of a ring is not to be had.
+    pub fn pipelined(parts: Parts<P, M, S>, seats: &Seats) -> Result<(Self, Vec<Warning>), SeatError> {
+        let mut warnings = Vec::new();
+        let venue = Self::wire(parts, seats.room, |matching, keeper, status, waker| {
+            let (matching, of_matching) = Seated::there(matching, &seats.matcher, waker.clone())?;
+            let (keeping, of_keeping) =
+                Keeping::there(keeper, &seats.journal, status, waker, seats.room.journal_bytes)?;
+            warnings.extend(of_matching.into_iter().chain(of_keeping));
+            Ok::<_, SeatError>((matching, keeping))
+        })?;
+        Ok((venue, warnings))
+    }
+}
+
+impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
+    /// Wires the stages to run inline.
     pub fn new(parts: Parts<P, M, S>) -> Self {
-        let (commands, command_end) = ring::heap(RING_BEATS).expect("a power of two");
-        let (event_end, events) = ring::heap(RING_BEATS).expect("a power of two");
-        Self {
-            links: parts.links,
+        let room = Room { bursts: 1, ..Room::default() };
+        let Ok(venue) = Self::wire(parts, room, |matching, keeper, status, _| {
+            Ok::<_, Infallible>((Seated::Here(matching), Keeping::Here(Box::new(keeper), status)))
+        });
+        venue
+    }
+
+    fn wire<E>(
+        parts: Parts<P, M, S>,
+        room: Room,
+        place: impl FnOnce(Box<Matching<M>>, Keeper<S>, Arc<Status>, Waker) -> Result<(Seated<M>, Keeping<S>), E>,
+    ) -> Result<Self, E> {
+        let mut links = parts.links;
+        let (commands, command_end) = ring::heap(room.beats).expect("a power of two");
+        let (event_end, events) = ring::heap(room.beats).expect("a power of two");
+        let matching = Box::new(Matching::new(parts.matcher, command_end, event_end));
+        let keeper = Keeper::new(parts.journal, parts.policy, parts.linger);
+        let (matching, keeping) = place(matching, keeper, Arc::clone(&parts.status), links.port().waker())?;
+        Ok(Self {
+            links,
             entry: parts.entry,
             clock: UtcClock::not_before(parts.sequencer.last_time_ns()),
             sequencer: parts.sequencer,
+            flights: Flights::new(room.bursts),
             commands,
-            matching: Matching::new(parts.matcher, command_end, event_end),
+            matching,
             booking: Booking::new(parts.books, parts.publisher, events),
+            keeping,
             policy: parts.policy,
-            linger_ns: parts.linger.as_nanos() as u64,
-            commit_at: 0,
-            reserve: (parts.journal.room() / JOURNAL_RESERVE).max(1),
-            journal: parts.journal,
             feed: parts.feed,
             control: parts.control,
             status: parts.status,
@@ -175,7 +235,7 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             idle: Idle::new(parts.wait),
             watermark: 0,
             opening: None,
-        }
+        })
     }
 
     /// Runs until it is told to stop, then ends in good order: everything sequenced is durable, sealed and sent.
@@ -208,16 +268,16 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         }
     }
 
-    /// Nothing is to be done now: the port sleeps until a client, the journal's disk, or a request has something for it, or what
-    /// lingers is due at the disk.
+    /// Nothing is to be done now: the port sleeps until a client, another stage, the journal's disk, or a request has something for
+    /// it, or what lingers is due at the disk.
     fn rest(&mut self) -> Result<(), VenueError> {
+        let held = !self.has_room() || self.flights.rest(Reader::Journal).is_some();
+        let due = self.keeping.due();
         let (links, clock) = (&mut self.links, &mut self.clock);
-        let due = (self.journal.gathered() > 0 && !self.journal.busy()).then_some(self.commit_at);
-        let held = self.journal.room() < self.reserve;
         let slept = self.idle.idle_with(|most| {
             if held {
-                // Clients are not read, so the port would not sleep: the disk sets the pace.
-                std::thread::sleep(DISK_PACE.min(most));
+                // Clients are not read, so the port would not sleep: who is behind sets the pace.
+                std::thread::sleep(PACE.min(most));
                 return Ok(());
             }
             let left = due.map(|due| Duration::from_nanos(due.saturating_sub(clock.now_ns())));
@@ -227,9 +287,14 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         Ok(())
     }
 
+    /// Whether clients may be read.
+    fn has_room(&self) -> bool {
+        !self.flights.is_full() && self.keeping.has_room()
+    }
+
     fn turn(&mut self, now: u64) -> Result<Turn, VenueError> {
         let mut worked = false;
-        if self.journal.room() >= self.reserve {
+        if self.has_room() {
             let streams = self.booking.publisher().streams();
             worked |= self.links.listen(now, &mut self.entry, &mut self.sequencer, streams)?;
             while let Some(control) = self.opening.take().or_else(|| self.control.pop()) {
@@ -247,98 +312,25 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
             self.entry.timer(now, &mut self.sequencer);
             self.sequencer.tick(now);
         }
-        worked |= self.dispatch()?;
-        if self.policy == AckPolicy::Journaled {
-            self.reap()?;
-        }
+        worked |= self.dispatch(now)?;
+        self.keeping.before_release(now)?;
         let news = self.release();
         let streams = self.booking.publisher().streams();
         self.links.speak(now, news, &mut self.entry, &mut self.sequencer, streams);
         self.links.flush()?;
-        if self.policy == AckPolicy::Matched && !self.lingers(now) {
-            self.reap()?;
-        }
+        self.keeping.after_sending(now)?;
         // Who ended while being spoken to has left records.
         let left = !self.sequencer.is_empty();
         Ok(if worked || news || left { Turn::Worked } else { Turn::Idle })
     }
 
-    /// Everything sequenced goes to the journal and to settlement, through the matcher, and into the books.
-    fn dispatch(&mut self) -> Result<bool, VenueError> {
-        if self.sequencer.is_empty() {
-            return Ok(false);
-        }
-        if self.journal.gathered() == 0 {
-            self.commit_at = self.sequencer.last_time_ns().saturating_add(self.linger_ns);
-        }
-        let burst = self.sequencer.take();
-        append(&mut self.journal, burst, self.policy)?;
-        self.feed.push(burst);
-        self.meters.bursts.add(1);
-        self.meters.bytes.add(burst.len() as u64);
-        self.meters.dropped.set(self.feed.dropped());
-        let mut fed = 0;
-        loop {
-            let mut moved = 0;
-            while fed < burst.len() {
-                let (record, length) =
-                    Record::decode(&burst[fed..]).map_err(|error| Fault::Record { at: fed, error })?;
-                if !self.commands.push(&beat(&record).to_words()) {
-                    break;
-                }
-                fed += length;
-                moved += 1;
-                self.meters.records.add(1);
-            }
-            moved += self.matching.step();
-            moved += self.booking.step(burst, &mut self.entry)?;
-            if self.booking.finish(burst.len())? {
-                self.status.set_booked(self.booking.booked());
-                self.meters.booked.set(self.booking.booked());
-                self.meters.fills.set(self.booking.books().fills());
-                self.meters.live.set(u64::from(self.booking.books().live()));
-                self.meters.connections.set(self.links.open() as u64);
-                self.meters.takeovers.set(self.status.takeovers());
-                return Ok(true);
-            }
-            if moved == 0 {
-                let matcher = self.matching.matcher();
-                if matcher.busy() {
-                    // A device, whose answers come at a later poll: it is bound to answer or to fail in bounded time.
-                    std::hint::spin_loop();
-                    continue;
-                }
-                let left = self.booking.left(burst.len());
-                return Err(match matcher.failure() {
-                    Some(reason) => Fault::Matcher { left, reason },
-                    None => Fault::Stalled { left },
-                }
-                .into());
-            }
-        }
-    }
-
-    /// Whether the gathered records may wait for more.
-    fn lingers(&self, now: u64) -> bool {
-        !self.journal.busy() && now < self.commit_at && self.journal.room() >= 2 * self.reserve
-    }
-
-    /// Hands the journal's group to the disk when that is free, and learns what has become durable.
-    fn reap(&mut self) -> Result<(), VenueError> {
-        if self.journal.idle() {
-            return Ok(());
-        }
-        let durable = poll(&mut self.journal)?;
-        self.status.set_durable(durable);
-        self.meters.durable.set(durable);
-        Ok(())
-    }
-
     /// Releases what the policy allows. Returns whether there was more.
     fn release(&mut self) -> bool {
+        let durable = self.keeping.durable();
+        self.meters.durable.set(durable);
         let watermark = match self.policy {
             AckPolicy::Matched => self.booking.booked(),
-            AckPolicy::Journaled => self.journal.durable().min(self.booking.booked()),
+            AckPolicy::Journaled => durable.min(self.booking.booked()),
         };
         if watermark <= self.watermark {
             return false;
@@ -346,119 +338,6 @@ impl<P: StreamPort, M: Matcher, S: Storage> Venue<P, M, S> {
         self.watermark = watermark;
         self.booking.release(watermark);
         true
-    }
-
-    fn act(&mut self, control: Control, now: u64) -> Result<(), VenueError> {
-        let payload = match control {
-            Control::Stop => return Ok(()),
-            Control::Submit(payload) => *payload,
-            Control::Transfer(legs, answer) => {
-                let done = self.transfer(&legs, now)?;
-                // Who asked may have stopped waiting.
-                let _ = answer.send(done);
-                return Ok(());
-            }
-            Control::Day(phase) => match self.day(phase, now) {
-                Some(state) => Payload::State(state),
-                None => {
-                    warn!("the day cannot {phase:?}: it has, or today's session names are used up");
-                    return Ok(());
-                }
-            },
-        };
-        if let Err(refused) = self.entry.submit(&payload, now, &mut self.sequencer) {
-            warn!(%refused, "refused what was asked of the venue");
-            return Ok(());
-        }
-        if let Payload::State(State::Day { phase, session_name, .. }) = payload {
-            // The session's last messages must be there before its end is told.
-            self.dispatch()?;
-            match phase {
-                DayPhase::Close => self.links.end_session(now),
-                DayPhase::Open => self.links.set_session(session_id(session_name)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes the record of some transfers, if the books allow them: its seq, or why not.
-    fn transfer(&mut self, legs: &[Leg], now: u64) -> Result<Result<u64, String>, VenueError> {
-        // With nothing in flight, what the books say now is what they will say of the record.
-        self.dispatch()?;
-        let time_ns = self.sequencer.clock(now);
-        if let Some(refusal) = self.booking.refuses(time_ns, legs) {
-            return Ok(Err(refusal.to_string()));
-        }
-        let mut bytes = Vec::new();
-        let payload = match (legs, Chain::new(legs, &mut bytes)) {
-            (_, Some(chain)) => Payload::Chain(chain),
-            ([plain], None) => Payload::Transfer(plain.transfer),
-            _ => return Ok(Err(format!("{} transfers, allowed 1 to {MAX_LEGS}", legs.len()))),
-        };
-        Ok(self.entry.submit(&payload, now, &mut self.sequencer).map_err(|refused| refused.to_string()))
-    }
-
-    fn day(&self, phase: DayPhase, now: u64) -> Option<State> {
-        let today = self.booking.books().registry().day();
-        let open = today.filter(|today| today.phase == DayPhase::Open);
-        match phase {
-            DayPhase::Close => open.map(|today| day::close(today.session_name)),
-            DayPhase::Open if open.is_some() => None,
-            DayPhase::Open => day::open(now, today.map(|today| today.session_name)),
-        }
-    }
-
-    /// Stops in good order.
-    fn stop(&mut self) -> Result<(), VenueError> {
-        info!("stopping: no more orders are taken");
-        self.sequencer.seal();
-        self.dispatch()?;
-        let durable =
-            self.journal.flush().map_err(|error| VenueError::Journal { durable: self.journal.durable(), error })?;
-        self.release();
-        self.status.set_durable(durable);
-        self.meters.durable.set(durable);
-        self.last_words();
-        Ok(())
-    }
-
-    /// Sends what is released, within a bound, and lets everyone go.
-    fn last_words(&mut self) {
-        if let Err(error) = self.part_with_all() {
-            warn!(%error, "while saying goodbye");
-        }
-    }
-
-    fn part_with_all(&mut self) -> Result<(), StreamError> {
-        self.links.stop_listening();
-        for turn in 0..LAST_TURNS {
-            if turn > 0 && !self.links.behind(self.booking.publisher().streams()) {
-                break;
-            }
-            self.last_turn(true)?;
-        }
-        self.links.shut();
-        // A socket that is dropped with bytes unread takes back what its peer has not read yet: wait for the peers to close.
-        for _ in 0..GOODBYE_TURNS {
-            self.last_turn(false)?;
-            if self.links.open() == 0 {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn last_turn(&mut self, news: bool) -> Result<(), StreamError> {
-        let now = self.clock.now_ns();
-        self.links.drain()?;
-        let streams = self.booking.publisher().streams();
-        if news {
-            self.links.speak_all(now, &mut self.entry, &mut self.sequencer, streams);
-        } else {
-            self.links.speak(now, false, &mut self.entry, &mut self.sequencer, streams);
-        }
-        self.links.flush()?;
-        self.links.port().wait(LAST_TURN)
     }
 
     /// Who has what.
@@ -472,36 +351,6 @@ enum Turn {
     Worked,
     Idle,
     Stop,
-}
-
-/// The beat that stands for a record: an order's own, a nop for everything else, so that the matcher's seq has no gaps.
-fn beat(record: &Record<'_>) -> Command {
-    match &record.payload {
-        Payload::Order(order) => order.command,
-        _ => Command { seq: record.header.seq, ..Command::default() },
-    }
-}
-
-/// Gives a burst to the journal, and under `journaled` the journal to the disk; otherwise that has time until the reports are sent.
-fn append<S: Storage>(journal: &mut Journal<S>, burst: &[u8], policy: AckPolicy) -> Result<(), VenueError> {
-    let mut at = 0;
-    loop {
-        at += journal
-            .append_burst(&burst[at..])
-            .map_err(|error| VenueError::Journal { durable: journal.durable(), error })?;
-        if at < burst.len() || policy == AckPolicy::Journaled {
-            poll(journal)?;
-        }
-        if at == burst.len() {
-            return Ok(());
-        }
-        // A burst larger than the reserve (a mass cancel): the disk sets the pace.
-        std::thread::yield_now();
-    }
-}
-
-fn poll<S: Storage>(journal: &mut Journal<S>) -> Result<u64, VenueError> {
-    journal.poll().map_err(|error| VenueError::Journal { durable: journal.durable(), error })
 }
 
 /// A session's name as clients give it.

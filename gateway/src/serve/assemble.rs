@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
-use wirebook_bypass::cpu::CpuError;
+use wirebook_bypass::cpu::topology::Topology;
+use wirebook_bypass::cpu::{CpuError, Warning, allowed_cores};
 use wirebook_bypass::ring::RingError;
 use wirebook_bypass::stream::any::{AnyConfig, AnyPort, PortKind};
 use wirebook_bypass::stream::kernel::KernelConfig;
@@ -19,13 +20,13 @@ use wirebook_matcher::{Matcher, Twin};
 use wirebook_settlement::ledger::Known;
 use wirebook_settlement::record::{DayPhase, EpochOpen, Leg, Payload, Registry, State};
 
-use super::mark;
+use super::{mark, plan};
 use crate::config::{Config, Xdp};
 use crate::day;
 use crate::journal::{
     DirectOptions, DirectStorage, Expect, Journal, JournalConfig, JournalError, Recovered, StorageError, Tail,
 };
-use crate::pipeline::{AckPolicy, ControlQueue, Links, Meters, Parts, Status, User, Venue, session_id};
+use crate::pipeline::{AckPolicy, ControlQueue, Links, Meters, Parts, SeatError, Status, User, Venue, session_id};
 use crate::recover::{Replay, ReplayError, ResumeError, Sizes, resume};
 use crate::sequencer::{Opening, SealPolicy, Sequencer};
 use crate::session::soup::ServerConfig;
@@ -98,6 +99,9 @@ pub enum StartError {
     /// No memory for a ring.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// A stage has no thread.
+    #[error("a stage has no thread of its own: {0}; set pipeline = \"inline\" in [gateway]")]
+    Seat(#[from] SeatError),
 }
 
 /// What start-up found and did.
@@ -117,6 +121,8 @@ pub struct Started {
     pub session: String,
     /// Whether the journal bypasses the page cache.
     pub direct: bool,
+    /// Where the stages run, and why there.
+    pub topology: String,
     /// What costs latency or safety here.
     pub warnings: Vec<String>,
 }
@@ -132,8 +138,9 @@ pub(super) struct Assembled<M: Matcher> {
 }
 
 /// Recovers, brings up, and wires; `make` makes the matcher of the twin that recovery leaves.
-pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
+pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher + Send + 'static>(
     config: &Config,
+    topology: &Topology,
     make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
 ) -> Result<Assembled<M>, StartError> {
     // What an epoch promises of its matcher, the registry holds every instrument to.
@@ -164,7 +171,9 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     let listener = port.listen(config.gateway.listen).map_err(listen)?;
     let address = port.local_addr(listener).unwrap_or(config.gateway.listen);
     let waker = port.waker();
-    if let Some(completions) = journal.wake_fd() {
+    let seats = plan::seats(topology);
+    // A journal on a thread of its own waits for its disk there.
+    if let Some(completions) = journal.wake_fd().filter(|_| seats.is_none()) {
         port.watch(completions)?;
     }
 
@@ -174,7 +183,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     for_each_record(burst, |seq, record| journal.append(record, seq))?;
     let durable = journal.flush()?;
     let status = Arc::new(Status::new(durable));
-    let started = Started {
+    let mut started = Started {
         records: recovered.records,
         applied: resumed.applied,
         snapshot: base.as_ref().map(|(snapshot, _)| snapshot.path().display().to_string()).unwrap_or_default(),
@@ -182,6 +191,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
         epoch: journal.epoch(),
         session: String::from_utf8_lossy(&session).into_owned(),
         direct,
+        topology: topology.to_string(),
         warnings: resumed.warnings,
     };
 
@@ -204,12 +214,12 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
     };
     let settle_config =
         SettleConfig { journal: config.journal.dir.clone(), sizes, expect, key, finality, base, snapshots };
-    let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status))?;
+    let settlement = Settlement::start(settle_config, feed_end, Arc::clone(&status), plan::settlement(topology))?;
 
     let control = ControlQueue::new(waker);
     let (books, twin, entry, mut publisher) = replay.into_parts();
     publisher.release(durable);
-    let venue = Venue::new(Parts {
+    let parts = Parts {
         links: Links::new(port, listener, users(config), timeouts(config), session_id(session)),
         entry,
         sequencer,
@@ -224,7 +234,16 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher>(
         control: control.clone(),
         status: Arc::clone(&status),
         meters: Meters::create(&config.gateway.data_dir.join(COUNTERS))?,
-    });
+    };
+    let venue = match seats {
+        None => Venue::new(parts),
+        Some(seats) => {
+            let (venue, warnings) = Venue::pipelined(parts, &seats)?;
+            started.warnings.extend(warnings.iter().map(Warning::to_string));
+            venue
+        }
+    };
+    started.warnings.extend(plan::warnings(topology, allowed_cores().len()));
     Ok(Assembled { venue, address, control, status, settlement, started })
 }
 

@@ -1,16 +1,18 @@
 //! A venue, started and stopped: what `run` and `demo` share.
 //!
 //! [`start`] recovers the journal, opens an epoch, brings the registry up to the configuration, opens the day, and sets
-//! three things going: the pipeline on its thread, settlement on another, and the validator behind it. [`Running::stop`]
+//! three things going: the pipeline on its thread or threads, settlement on another, and the validator behind it. [`Running::stop`]
 //! ends them in the order in which they feed one another, so that everything acknowledged is final before it returns.
 
 mod assemble;
 mod mark;
 mod matcher;
+mod plan;
 #[cfg(test)]
 mod tests;
 
 pub use assemble::{COUNTERS, StartError, Started};
+pub use plan::{BACKGROUND, STAGES};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use std::thread::JoinHandle;
 
 use thiserror::Error;
 use tracing::warn;
-use wirebook_bypass::cpu::{self, Placement, Warning};
+use wirebook_bypass::cpu::{self, Warning};
 use wirebook_matcher::{Matcher, Queued, Software, Twin};
 use wirebook_settlement::batch::Digest32;
 
@@ -108,11 +110,11 @@ where
     T: Twin + Send + 'static,
     M: Matcher + Send + 'static,
 {
-    let assembled = assemble::assemble(config, make)?;
+    let topology = plan::place(&config.gateway);
+    let assembled = assemble::assemble(config, &topology, make)?;
     let assemble::Assembled { mut venue, address, control, status, settlement, mut started } = assembled;
-    let placement = Placement { core: config.gateway.cores.first().copied(), fifo: None };
     let data = config.gateway.data_dir.clone();
-    let (pipeline, warnings) = cpu::spawn("pipeline", placement, move || {
+    let (pipeline, warnings) = cpu::spawn("pipeline", plan::main_loop(&topology), move || {
         let ended = venue.run();
         let books = venue.books();
         if ended.is_ok()

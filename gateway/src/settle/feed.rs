@@ -12,7 +12,7 @@ use wirebook_settlement::record::Record;
 const CAPACITY: usize = 8 << 20;
 
 /// Bytes handed over at a time, at most: small against the ring, large against a record.
-const CHUNK: usize = 64 << 10;
+pub(crate) const CHUNK: usize = 64 << 10;
 
 /// A feed and its other end.
 ///
@@ -64,7 +64,7 @@ impl FeedEnd {
 }
 
 /// Length of the longest run of whole records that fits a chunk; at least one record.
-fn whole_records(records: &[u8]) -> usize {
+pub(crate) fn whole_records(records: &[u8]) -> usize {
     if records.len() <= CHUNK {
         return records.len();
     }

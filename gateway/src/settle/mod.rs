@@ -15,6 +15,7 @@ mod snapshots;
 pub(crate) mod tests;
 
 pub use committee::{Committee, ValidatorAddress, faulty};
+pub(crate) use feed::{CHUNK, whole_records};
 pub use feed::{Feed, FeedEnd, feed};
 pub use finality::{Final, Finality, validator};
 pub use key::{KeyError, signing_key};
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tracing::{error, info, warn};
+use wirebook_bypass::cpu::{Placement, spawn};
 use wirebook_matcher::Software;
 use wirebook_settlement::batch::{Batch, Digest32, SigningKey};
 use wirebook_settlement::record::Record;
@@ -125,19 +127,22 @@ impl Settlement {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(config: SettleConfig, feed: FeedEnd, status: Arc<Status>) -> Result<Self, SettleError> {
+    pub fn start(
+        config: SettleConfig,
+        feed: FeedEnd,
+        status: Arc<Status>,
+        placement: Placement,
+    ) -> Result<Self, SettleError> {
         let shared = Arc::new(Shared { progress: Mutex::new(Progress::default()), until: AtomicU64::new(u64::MAX) });
         let inner = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("settle".into())
-            .spawn(move || {
-                let result = Worker::new(config, feed, status, inner).and_then(Worker::run);
-                if let Err(failure) = &result {
-                    error!("settlement stopped, trading goes on: {failure}");
-                }
-                result
-            })
-            .map_err(|error| SettleError::Thread(error.to_string()))?;
+        let (thread, _) = spawn("settle", placement, move || {
+            let result = Worker::new(config, feed, status, inner).and_then(Worker::run);
+            if let Err(failure) = &result {
+                error!("settlement stopped, trading goes on: {failure}");
+            }
+            result
+        })
+        .map_err(|error| SettleError::Thread(error.to_string()))?;
         Ok(Self { thread, shared })
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn executed(
     let (_feed, end) = feed().expect("memory");
     let config =
         SettleConfig { journal: dir.into(), sizes: SIZES, expect: expect(), key: key(), finality, base, snapshots };
-    let settlement = Settlement::start(config, end, Arc::new(Status::new(upto))).expect("a thread");
+    let settlement =
+        Settlement::start(config, end, Arc::new(Status::new(upto)), Placement::default()).expect("a thread");
     settlement.finish(upto).expect("a sound journal")
 }
 

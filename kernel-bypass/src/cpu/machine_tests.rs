@@ -65,8 +65,9 @@ fn two_cores_run_everything_on_one() {
     assert!(text.starts_with("inline:") && text.contains("too few for 4 stages"), "{text}");
     assert!(text.contains("no core is isolated"), "{text}");
     let wished = choose(&machine(TWO_CORES), &HOT, &BACKGROUND, Some(Mode::Pipelined));
-    assert_eq!(wished.mode, Mode::Inline);
-    assert!(wished.to_string().contains("pipelined was asked for"), "{wished}");
+    assert_eq!(wished.mode, Mode::Pipelined);
+    assert!(wished.seats.iter().all(|seat| seat.core.is_none() && seat.wait == WaitStrategy::default()), "{wished}");
+    assert!(wished.to_string().contains("they share them"), "{wished}");
 }
 
 #[test]

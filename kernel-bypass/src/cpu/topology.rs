@@ -65,7 +65,8 @@ impl fmt::Display for Topology {
     }
 }
 
-/// Chooses for `hot` stages, which orders wait for, and `background` ones. `wish` asks for one way; it is followed if that can be.
+/// Chooses for `hot` stages, which orders wait for, and `background` ones. `wish` asks for one way, and is followed: stages that are to be
+/// pipelined and have too few cores share them, wherever the system puts each, and sleep when they have nothing to do.
 pub fn choose(machine: &Machine, hot: &[&str], background: &[&str], wish: Option<Mode>) -> Topology {
     let mut reasons = Vec::new();
     let near = machine.nic.as_ref().and_then(|(_, node)| *node);
@@ -87,11 +88,12 @@ pub fn choose(machine: &Machine, hot: &[&str], background: &[&str], wish: Option
     let mode = match wish {
         Some(Mode::Pipelined) if !enough => {
             reasons.push(format!(
-                "pipelined was asked for, and {} stages need as many whole cores beside one for the system: there are {}",
+                "pipelined was asked for; {} stages want as many whole cores beside one for the system, there are {}: they share them",
                 hot.len(),
                 usable.len()
             ));
-            Mode::Inline
+            usable.clear();
+            Mode::Pipelined
         }
         Some(mode) => {
             reasons.push("it was asked for".to_string());

@@ -20,14 +20,16 @@ use wirebook_settlement::record::Payload;
 
 use super::locate::{Path, line_of};
 use super::raw::{RawConfig, RawGateway};
-use super::{Ack, Asset, Config, Decimal, Gateway, Journal, Settlement, Xdp};
+use super::{Ack, Asset, Config, Decimal, Gateway, Journal, Pipeline, Settlement, Xdp};
 use crate::cli::Failure;
 use crate::settle::ValidatorAddress;
 
 /// Decimals of an asset, at most: what a deposit's digits leave room for.
 const MAX_DECIMALS: u8 = 18;
-/// Cores that can be named: main loop, settlement.
-const CORES: usize = 2;
+/// Cores that can be named inline: main loop, settlement.
+const CORES_INLINE: usize = 2;
+/// And pipelined: sessions, matcher, journal, settlement.
+const CORES: usize = 4;
 /// Live orders at a time, at most: some 5 GB of them.
 const MAX_LIVE_ORDERS: u32 = 1 << 26;
 
@@ -185,8 +187,13 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
     let wait: WaitStrategy =
         read(&top.key("wait"), &raw.wait, "spin, spin-yield, park, or park:N with N like 250us or 1ms, at most 1s")?;
     let cores = top.key("cores");
-    if raw.cores.len() > CORES {
-        return Err(Wrong::new(cores, "too many cores are named", raw.cores.len(), "two: main loop, settlement"));
+    let pipeline: Pipeline = read(&top.key("pipeline"), &raw.pipeline, "inline, pipelined or auto")?;
+    let (most, allowed) = match pipeline {
+        Pipeline::Inline => (CORES_INLINE, "two: main loop, settlement"),
+        Pipeline::Pipelined | Pipeline::Auto => (CORES, "four: sessions, matcher, journal, settlement"),
+    };
+    if raw.cores.len() > most {
+        return Err(Wrong::new(cores, "too many cores are named", raw.cores.len(), allowed));
     }
     let there = wirebook_bypass::cpu::allowed_cores();
     for (index, core) in raw.cores.iter().enumerate() {
@@ -205,6 +212,7 @@ fn gateway(raw: &RawGateway, base: &FilePath) -> Result<Gateway, Wrong> {
         data_dir,
         ack,
         wait,
+        pipeline,
         cores: raw.cores.clone(),
         max_connections: within(&top.key("max_connections"), raw.max_connections, 1, 65_536)?,
         max_live_orders: within(&top.key("max_live_orders"), raw.max_live_orders, 16, MAX_LIVE_ORDERS)?,

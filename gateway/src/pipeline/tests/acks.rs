@@ -6,7 +6,7 @@ use wirebook_matcher::{Matcher, Queued, Software};
 use wirebook_settlement::record::DayPhase;
 
 use super::super::{AckPolicy, Control, Fault, VenueError};
-use super::rig::{Client, LINGER, Rig, honest};
+use super::rig::{Client, LINGER, Rig, Way, honest, ways};
 use crate::entry::harness::order;
 use crate::journal::Faults;
 use crate::pipeline::links::TURN_MESSAGES;
@@ -35,11 +35,11 @@ fn generated<M: Matcher>(rig: &Rig<M>, session: u32) -> u64 {
 
 #[test]
 fn journaled_reports_wait_for_the_disk_and_matched_ones_do_not() {
-    for policy in [AckPolicy::Journaled, AckPolicy::Matched] {
-        let mut rig = Rig::open(policy, honest);
+    for (way, policy) in ways().into_iter().flat_map(|way| [(way, AckPolicy::Journaled), (way, AckPolicy::Matched)]) {
+        let mut rig = Rig::open(way, policy, honest);
         let mut client = login(&mut rig, 1);
         let before = generated(&rig, 1);
-        rig.until("the login's record", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+        rig.until("the login's record", &mut [], |rig, _| rig.durable()).unwrap();
         rig.shut_disk(true);
         assert!(client.say(&bid(1)));
         rig.until("the match", &mut [&mut client], |rig, _| generated(rig, 1) > before).unwrap();
@@ -55,9 +55,9 @@ fn journaled_reports_wait_for_the_disk_and_matched_ones_do_not() {
 #[test]
 fn matched_records_go_to_the_disk_together() {
     const ORDERS: u32 = 20;
-    let mut rig = Rig::open(AckPolicy::Matched, honest);
+    let mut rig = Rig::open(Way::Inline, AckPolicy::Matched, honest);
     let mut client = login(&mut rig, 1);
-    rig.until("the login's record", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+    rig.until("the login's record", &mut [], |rig, _| rig.durable()).unwrap();
     let (before, _) = rig.disk.counts();
     let begun = rig.now();
     for number in 1..=ORDERS {
@@ -70,7 +70,7 @@ fn matched_records_go_to_the_disk_together() {
             assert!(rig.now() - begun < 50_000_000, "order {number} is not answered");
         }
     }
-    rig.until("the group's end", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+    rig.until("the group's end", &mut [], |rig, _| rig.durable()).unwrap();
     let (after, _) = rig.disk.counts();
     let spans = (rig.now() - begun) / LINGER.as_nanos() as u64;
     assert!(after > before, "they became durable");
@@ -79,8 +79,8 @@ fn matched_records_go_to_the_disk_together() {
 
 #[test]
 fn a_journal_of_small_blocks_keeps_no_client_waiting() {
-    for policy in [AckPolicy::Journaled, AckPolicy::Matched] {
-        let mut rig = Rig::with_blocks(64 << 10, policy, honest);
+    for (way, policy) in ways().into_iter().flat_map(|way| [(way, AckPolicy::Journaled), (way, AckPolicy::Matched)]) {
+        let mut rig = Rig::with_blocks(way, 64 << 10, policy, honest);
         let mut client = login(&mut rig, 1);
         for number in 1..=500 {
             assert!(client.say(&bid(number)));
@@ -91,14 +91,14 @@ fn a_journal_of_small_blocks_keeps_no_client_waiting() {
 
 #[test]
 fn a_failed_write_stops_acks_and_the_venue() {
-    for code in [libc::ENOSPC, libc::EIO] {
-        let mut rig = Rig::open(AckPolicy::Journaled, honest);
+    for (way, code) in ways().into_iter().flat_map(|way| [(way, libc::ENOSPC), (way, libc::EIO)]) {
+        let mut rig = Rig::open(way, AckPolicy::Journaled, honest);
         let mut client = login(&mut rig, 1);
-        rig.until("the login's record", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
+        rig.until("the login's record", &mut [], |rig, _| rig.durable()).unwrap();
         let (writes, _) = rig.disk.counts();
         rig.disk.set_faults(Faults { write: Some((writes + 1, code)), ..Faults::default() });
         assert!(client.say(&bid(1)));
-        let durable = rig.venue.journal.durable();
+        let durable = rig.venue.keeping.durable();
         let failure = rig.until("a failure", &mut [&mut client], |_, _| false).unwrap_err();
         assert!(matches!(failure, VenueError::Journal { durable: told, .. } if told == durable), "{failure}");
         client.turn();
@@ -160,8 +160,9 @@ impl Matcher for Liar {
 #[test]
 fn a_lying_matcher_stops_the_venue_with_the_fault_it_is() {
     use Lie::{Mute, NoLast, None, OtherIndex, OtherMaker, OtherSeq, Twice};
-    for lie in [None, OtherSeq, OtherIndex, NoLast, OtherMaker, Twice, Mute] {
-        let mut rig = Rig::open(AckPolicy::Matched, |twin| Liar { honest: Queued::over(twin), lie, told: false });
+    let lies = [None, OtherSeq, OtherIndex, NoLast, OtherMaker, Twice, Mute];
+    for (way, lie) in ways().into_iter().flat_map(|way| lies.map(|lie| (way, lie))) {
+        let mut rig = Rig::open(way, AckPolicy::Matched, |twin| Liar { honest: Queued::over(twin), lie, told: false });
         let mut client = login(&mut rig, 1);
         assert!(client.say(&bid(1)));
         let ended = rig.until("an answer", &mut [&mut client], |_, clients| !clients[0].heard.is_empty());
@@ -190,7 +191,7 @@ fn a_lying_matcher_stops_the_venue_with_the_fault_it_is() {
 #[test]
 fn a_flood_does_not_keep_a_quiet_client_waiting() {
     const FLOOD: u32 = 2_000;
-    let mut rig = Rig::open(AckPolicy::Matched, honest);
+    let mut rig = Rig::open(Way::Inline, AckPolicy::Matched, honest);
     let (mut loud, mut quiet) = (login(&mut rig, 1), login(&mut rig, 2));
     let (from_loud, from_quiet) = (generated(&rig, 1), generated(&rig, 2));
     for number in 1..=FLOOD {
@@ -215,75 +216,83 @@ fn a_flood_does_not_keep_a_quiet_client_waiting() {
 #[test]
 fn a_sweep_larger_than_the_rings_goes_through() {
     const MAKERS: u32 = 4_000;
-    let mut rig = Rig::open(AckPolicy::Journaled, honest);
-    let (mut maker, mut taker) = (login(&mut rig, 1), login(&mut rig, 2));
-    for number in 1..=MAKERS {
-        assert!(maker.say(&bid(number)), "the send buffer holds them");
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Journaled, honest);
+        let (mut maker, mut taker) = (login(&mut rig, 1), login(&mut rig, 2));
+        for number in 1..=MAKERS {
+            assert!(maker.say(&bid(number)), "the send buffer holds them");
+        }
+        rig.until("bids", &mut [&mut maker], |_, clients| clients[0].heard.len() == MAKERS as usize).unwrap();
+        assert!(taker.say(&offer(1, 10 * MAKERS)));
+        rig.until("the sweep", &mut [&mut maker, &mut taker], |_, clients| {
+            clients[0].heard.len() == 2 * MAKERS as usize && clients[1].heard.len() == 1 + MAKERS as usize
+        })
+        .unwrap();
+        assert_eq!(rig.venue.books().fills(), u64::from(MAKERS));
     }
-    rig.until("bids", &mut [&mut maker], |_, clients| clients[0].heard.len() == MAKERS as usize).unwrap();
-    assert!(taker.say(&offer(1, 10 * MAKERS)));
-    rig.until("the sweep", &mut [&mut maker, &mut taker], |_, clients| {
-        clients[0].heard.len() == 2 * MAKERS as usize && clients[1].heard.len() == 1 + MAKERS as usize
-    })
-    .unwrap();
-    assert_eq!(rig.venue.books().fills(), u64::from(MAKERS));
 }
 
 #[test]
 fn a_second_login_takes_over_and_cancels_nothing() {
-    let mut rig = Rig::open(AckPolicy::Journaled, honest);
-    let mut first = login(&mut rig, 1);
-    assert!(first.say(&bid(1)));
-    rig.until("an acceptance", &mut [&mut first], |_, clients| clients[0].heard.len() == 1).unwrap();
-    let mut second = login(&mut rig, 1);
-    rig.until("the first's end", &mut [&mut first, &mut second], |_, clients| clients[0].over.is_some()).unwrap();
-    rig.turns(50, &mut [&mut second]).unwrap();
-    assert_eq!(rig.venue.books().live(), 1, "session 1 cancels on disconnect, and this was none");
-    assert_eq!(second.over, None);
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Journaled, honest);
+        let mut first = login(&mut rig, 1);
+        assert!(first.say(&bid(1)));
+        rig.until("an acceptance", &mut [&mut first], |_, clients| clients[0].heard.len() == 1).unwrap();
+        let mut second = login(&mut rig, 1);
+        rig.until("the first's end", &mut [&mut first, &mut second], |_, clients| clients[0].over.is_some()).unwrap();
+        rig.turns(50, &mut [&mut second]).unwrap();
+        assert_eq!(rig.venue.books().live(), 1, "session 1 cancels on disconnect, and this was none");
+        assert_eq!(second.over, None);
+    }
 }
 
 #[test]
 fn the_day_ends_with_everything_told_and_the_next_waits_for_that() {
-    let mut rig = Rig::open(AckPolicy::Journaled, honest);
-    let mut client = login(&mut rig, 2);
-    for number in 1..=100 {
-        assert!(client.say(&bid(number)));
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Journaled, honest);
+        let mut client = login(&mut rig, 2);
+        for number in 1..=100 {
+            assert!(client.say(&bid(number)));
+        }
+        rig.until("bids", &mut [&mut client], |_, clients| clients[0].heard.len() == 100).unwrap();
+        rig.until("the disk", &mut [], |rig, _| rig.durable()).unwrap();
+        rig.shut_disk(true);
+        rig.ask(Control::Day(DayPhase::Close));
+        rig.ask(Control::Day(DayPhase::Open));
+        rig.turns(100, &mut [&mut client]).unwrap();
+        assert_eq!((client.heard.len(), &client.over), (100, &None), "nothing of the close is durable");
+        rig.shut_disk(false);
+        rig.until("the end", &mut [&mut client], |_, clients| clients[0].over.is_some()).unwrap();
+        let cancels = client.heard[100..].iter().filter(|told| told.starts_with("C ")).count();
+        assert_eq!(cancels, 100, "{:?}", &client.heard[100..]);
+        let mut next = login(&mut rig, 2);
+        assert!(next.say(&bid(101)));
+        rig.until("an acceptance", &mut [&mut next], |_, clients| clients[0].heard.len() == 1).unwrap();
     }
-    rig.until("bids", &mut [&mut client], |_, clients| clients[0].heard.len() == 100).unwrap();
-    rig.until("the disk", &mut [], |rig, _| rig.venue.journal.idle()).unwrap();
-    rig.shut_disk(true);
-    rig.ask(Control::Day(DayPhase::Close));
-    rig.ask(Control::Day(DayPhase::Open));
-    rig.turns(100, &mut [&mut client]).unwrap();
-    assert_eq!((client.heard.len(), &client.over), (100, &None), "nothing of the close is durable");
-    rig.shut_disk(false);
-    rig.until("the end", &mut [&mut client], |_, clients| clients[0].over.is_some()).unwrap();
-    let cancels = client.heard[100..].iter().filter(|told| told.starts_with("C ")).count();
-    assert_eq!(cancels, 100, "{:?}", &client.heard[100..]);
-    let mut next = login(&mut rig, 2);
-    assert!(next.say(&bid(101)));
-    rig.until("an acceptance", &mut [&mut next], |_, clients| clients[0].heard.len() == 1).unwrap();
 }
 
 #[test]
 fn a_stop_ends_with_everything_durable_and_told() {
-    let mut rig = Rig::open(AckPolicy::Journaled, honest);
-    let mut client = login(&mut rig, 1);
-    assert!(client.say(&bid(1)));
-    client.link.flush().unwrap();
-    let before = generated(&rig, 1);
-    rig.until("the match", &mut [], |rig, _| generated(rig, 1) > before).unwrap();
-    rig.ask(Control::Stop);
-    let hearing = std::thread::spawn(move || {
-        while client.over.is_none() {
-            client.turn();
-            client.link.wait(std::time::Duration::from_millis(1)).unwrap();
-        }
-        client.heard
-    });
-    rig.venue.run().unwrap();
-    assert_eq!(rig.venue.journal.durable(), rig.venue.books().last_seq());
-    assert_eq!(rig.venue.links.port().connections(), 0, "everyone has been let go");
-    drop(rig);
-    assert_eq!(hearing.join().unwrap(), ["A 1 Buy 10 @1000000"]);
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Journaled, honest);
+        let mut client = login(&mut rig, 1);
+        assert!(client.say(&bid(1)));
+        client.link.flush().unwrap();
+        let before = generated(&rig, 1);
+        rig.until("the match", &mut [], |rig, _| generated(rig, 1) > before).unwrap();
+        rig.ask(Control::Stop);
+        let hearing = std::thread::spawn(move || {
+            while client.over.is_none() {
+                client.turn();
+                client.link.wait(std::time::Duration::from_millis(1)).unwrap();
+            }
+            client.heard
+        });
+        rig.venue.run().unwrap();
+        assert_eq!(rig.venue.keeping.durable(), rig.venue.books().last_seq());
+        assert_eq!(rig.venue.links.port().connections(), 0, "everyone has been let go");
+        drop(rig);
+        assert_eq!(hearing.join().unwrap(), ["A 1 Buy 10 @1000000"]);
+    }
 }

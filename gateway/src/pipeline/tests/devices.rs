@@ -10,7 +10,7 @@ use wirebook_matcher::{Matcher, Queued, Software, Twin};
 
 use super::super::{AckPolicy, Fault, VenueError};
 use super::acks::{bid, login, offer};
-use super::rig::Rig;
+use super::rig::{Rig, Way, ways};
 
 /// Polls that each answer waits.
 const DELAY: u32 = 300;
@@ -75,38 +75,44 @@ impl Matcher for Slow {
 
 #[test]
 fn answers_that_come_some_polls_later_are_waited_for() {
-    let mut rig = Rig::open(AckPolicy::Matched, |twin| Slow::new(twin, usize::MAX, true));
-    let (mut maker, mut taker) = (login(&mut rig, 1), login(&mut rig, 2));
-    for number in 1..=20 {
-        assert!(maker.say(&bid(number)));
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Matched, |twin| Slow::new(twin, usize::MAX, true));
+        let (mut maker, mut taker) = (login(&mut rig, 1), login(&mut rig, 2));
+        for number in 1..=20 {
+            assert!(maker.say(&bid(number)));
+        }
+        rig.until("bids", &mut [&mut maker], |_, clients| clients[0].heard.len() == 20).unwrap();
+        assert!(taker.say(&offer(1, 200)));
+        rig.until("the sweep", &mut [&mut maker, &mut taker], |_, clients| {
+            clients[0].heard.len() == 40 && clients[1].heard.len() == 21
+        })
+        .unwrap();
+        assert_eq!(rig.venue.books().fills(), 20);
     }
-    rig.until("bids", &mut [&mut maker], |_, clients| clients[0].heard.len() == 20).unwrap();
-    assert!(taker.say(&offer(1, 200)));
-    rig.until("the sweep", &mut [&mut maker, &mut taker], |_, clients| {
-        clients[0].heard.len() == 40 && clients[1].heard.len() == 21
-    })
-    .unwrap();
-    assert_eq!(rig.venue.books().fills(), 20);
 }
 
 #[test]
 fn one_that_is_late_and_says_nothing_of_it_stalls() {
-    let mut rig = Rig::open(AckPolicy::Matched, |twin| Slow::new(twin, usize::MAX, false));
-    let mut client = rig.client(1);
-    let ended = rig.until("a login", &mut [&mut client], |_, clients| !clients[0].heard.is_empty());
-    assert!(matches!(ended, Err(VenueError::Fault(Fault::Stalled { .. }))));
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Matched, |twin| Slow::new(twin, usize::MAX, false));
+        let mut client = rig.client(1);
+        let ended = rig.until("a stall", &mut [&mut client], |_, _| false);
+        assert!(matches!(ended, Err(VenueError::Fault(Fault::Stalled { .. }))), "{way:?}: {ended:?}");
+    }
 }
 
 #[test]
 fn a_matcher_that_fails_stops_the_venue_with_its_reason() {
-    let mut rig = Rig::open(AckPolicy::Matched, |twin| Slow::new(twin, 8, true));
-    let mut client = login(&mut rig, 1);
-    for number in 1..=20 {
-        assert!(client.say(&bid(number)));
+    for way in ways() {
+        let mut rig = Rig::open(way, AckPolicy::Matched, |twin| Slow::new(twin, 8, true));
+        let mut client = login(&mut rig, 1);
+        for number in 1..=20 {
+            assert!(client.say(&bid(number)));
+        }
+        let ended = rig.until("a failure", &mut [&mut client], |_, _| false);
+        let Err(VenueError::Fault(fault)) = ended else { panic!("it goes on") };
+        assert!(matches!(&fault, Fault::Matcher { reason, .. } if reason == "the slow one broke"), "{fault}");
     }
-    let ended = rig.until("a failure", &mut [&mut client], |_, _| false);
-    let Err(VenueError::Fault(fault)) = ended else { panic!("it goes on") };
-    assert!(matches!(&fault, Fault::Matcher { reason, .. } if reason == "the slow one broke"), "{fault}");
 }
 
 /// A venue over the driver and the device model.
@@ -125,7 +131,7 @@ fn device(twin: &Software) -> (Modelled, Device<Modelled, Manual>) {
 #[test]
 fn a_device_alone_matches_and_its_failure_is_told() {
     let mut function = None;
-    let mut rig = Rig::open(AckPolicy::Journaled, |twin| {
+    let mut rig = Rig::open(Way::Inline, AckPolicy::Journaled, |twin| {
         let (model, device) = device(&twin);
         function = Some(model);
         device
@@ -147,7 +153,7 @@ fn a_device_alone_matches_and_its_failure_is_told() {
 fn a_shadowed_device_may_fail_and_no_client_hears_of_it() {
     for fault in [DeviceFault::Stall, DeviceFault::EventFlipped(160), DeviceFault::EventDoubled, DeviceFault::Reset] {
         let mut function = None;
-        let mut rig = Rig::open(AckPolicy::Journaled, |twin| {
+        let mut rig = Rig::open(Way::Inline, AckPolicy::Journaled, |twin| {
             let (model, device) = device(&twin);
             function = Some(model);
             Shadow::new(device, twin, 3_000_000, Monotonic::new()).unwrap()

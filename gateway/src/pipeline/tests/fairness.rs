@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use super::super::AckPolicy;
 use super::acks::{bid, login};
-use super::rig::{Rig, honest};
+use super::rig::{Rig, Way, honest};
 use crate::pipeline::links::TURN_MESSAGES;
 use crate::session::soup::History;
 
@@ -18,7 +18,7 @@ const JUNK: [&[u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", &[255, 255, b'U', 1], b"\0\
 
 #[test]
 fn a_good_session_is_served_in_every_round_beside_bad_ones() {
-    let mut rig = Rig::open(AckPolicy::Matched, honest);
+    let mut rig = Rig::open(Way::Inline, AckPolicy::Matched, honest);
     let (mut stuck, mut loud, mut good) = (login(&mut rig, 1), login(&mut rig, 2), login(&mut rig, 3));
     let generated =
         |rig: &Rig<_>, session| rig.venue.booking.publisher().streams().history(session).next_sequence() - 1;

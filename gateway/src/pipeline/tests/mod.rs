@@ -1,6 +1,8 @@
 //! The stages together: what leaves when, what stops the venue, and who is served.
 
 mod acks;
+mod apart;
 mod devices;
 mod fairness;
 mod rig;
+mod same;

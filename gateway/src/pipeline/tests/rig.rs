@@ -1,4 +1,5 @@
-//! A venue whose turns the test makes: loopback TCP, a disk in memory whose syncs can be held back, and any matcher.
+//! A venue whose turns the test makes: loopback TCP, a disk in memory whose syncs can be held back, any matcher, and either way of
+//! running the stages.
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -7,14 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wirebook_bypass::cpu::WaitStrategy;
+use wirebook_bypass::cpu::topology::Seat;
 use wirebook_bypass::stream::StreamPort;
 use wirebook_bypass::stream::kernel::{KernelConfig, KernelPort};
 use wirebook_matcher::abi::abi_hash;
 use wirebook_matcher::{Matcher, Queued, Software};
 use wirebook_settlement::record::{DayPhase, Payload, State, Transfer};
 
+use super::super::ending::LAST_TURN;
+use super::super::flights::Reader;
 use super::super::{
-    AckPolicy, Control, ControlQueue, LAST_TURN, Links, Meters, Parts, Status, Turn, User, Venue, VenueError,
+    AckPolicy, Control, ControlQueue, Links, Meters, PACE, Parts, Room, Seats, Status, Turn, User, Venue, VenueError,
     session_id,
 };
 use crate::client::{Heard, Link, LinkConfig};
@@ -36,6 +40,9 @@ const PATIENCE: u32 = 60_000;
 /// How long records gather under `matched`: a hundred turns.
 pub const LINGER: Duration = Duration::from_micros(100);
 
+/// Longer than any test, and than the rig's clock is off.
+const AGES: u64 = 100 * 365 * 86_400 * 1_000_000_000;
+
 /// Name of the first day's session.
 const DAY: [u8; 10] = *b"2026112101";
 
@@ -43,6 +50,7 @@ const DAY: [u8; 10] = *b"2026112101";
 pub struct Gated {
     storage: SimStorage,
     shut: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
 }
 
 impl Media for Gated {
@@ -89,6 +97,11 @@ impl Storage for Gated {
         if self.shut.load(Ordering::Relaxed) { None } else { self.storage.reap() }
     }
     fn wait(&mut self) -> Result<(), StorageError> {
+        assert!(!self.panics.load(Ordering::Relaxed), "a planted panic of the disk");
+        if self.shut.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_micros(50));
+            return Ok(());
+        }
         self.storage.wait()
     }
     fn wake_fd(&self) -> Option<RawFd> {
@@ -101,30 +114,44 @@ pub fn honest(twin: Software) -> Queued<Software> {
     Queued::over(twin)
 }
 
+/// How the stages run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Inline,
+    Pipelined(Room),
+}
+
+/// Both, for what must be the same in both.
+pub fn ways() -> [Way; 2] {
+    [Way::Inline, Way::Pipelined(Room::default())]
+}
+
 pub struct Rig<M: Matcher> {
     pub venue: Venue<KernelPort, M, Gated>,
     pub disk: SimDisk,
     pub control: ControlQueue,
     shut: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
     pub address: SocketAddr,
     now: u64,
     _feed: settle::FeedEnd,
 }
 
-impl<M: Matcher> Rig<M> {
+impl<M: Matcher + Send + 'static> Rig<M> {
     /// A venue with the registry of the entry tests, its day open, and a login `user1` and so on for each session.
-    pub fn open(policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
-        Self::with_blocks(1 << 20, policy, matcher)
+    pub fn open(way: Way, policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
+        Self::with_blocks(way, 1 << 20, policy, matcher)
     }
 
     /// Such a venue, whose journal writes at most `max_block` bytes at a time.
-    pub fn with_blocks(max_block: usize, policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
+    pub fn with_blocks(way: Way, max_block: usize, policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
         let disk = SimDisk::new(7, Faults::default());
         let mut storage = disk.open();
         let expect = Expect { shard: Some(0), abi_hash: Some(abi_hash()) };
         let recovered = recover(&mut storage, &expect, &mut |_| Ok(())).unwrap();
         let shut = Arc::new(AtomicBool::new(false));
-        let gated = Gated { storage, shut: Arc::clone(&shut) };
+        let panics = Arc::new(AtomicBool::new(false));
+        let gated = Gated { storage, shut: Arc::clone(&shut), panics: Arc::clone(&panics) };
         let config = JournalConfig { segment_len: 8 << 20, max_block, ..JournalConfig::new(0, abi_hash()) };
         let mut journal = Journal::start(gated, config, &recovered).unwrap();
         let opening = Opening {
@@ -166,8 +193,15 @@ impl<M: Matcher> Rig<M> {
         let (feed, feed_end) = settle::feed().unwrap();
         let files = tempfile::tempdir().unwrap();
         let meters = Meters::create(&files.path().join("counters")).unwrap();
-        let venue = Venue::new(Parts {
-            links: Links::new(port, listener, users, ServerConfig::default(), session_id(DAY)),
+        // The rig's clock is not the one of `run`.
+        let patient = ServerConfig {
+            silence_timeout_ns: AGES,
+            stall_timeout_ns: AGES,
+            login_timeout_ns: AGES,
+            ..Default::default()
+        };
+        let parts = Parts {
+            links: Links::new(port, listener, users, patient, session_id(DAY)),
             entry,
             sequencer,
             matcher: matcher(twin),
@@ -181,8 +215,32 @@ impl<M: Matcher> Rig<M> {
             control: control.clone(),
             status: Arc::new(Status::new(durable)),
             meters,
-        });
-        Self { venue, disk, control, shut, address, now: START, _feed: feed_end }
+        };
+        let venue = match way {
+            Way::Inline => Venue::new(parts),
+            Way::Pipelined(room) => {
+                let seat = |stage: &str| Seat { stage: stage.into(), core: None, wait: WaitStrategy::default() };
+                let seats = Seats { matcher: seat("matcher"), journal: seat("journal"), room };
+                let (venue, warnings) = Venue::pipelined(parts, &seats).unwrap();
+                assert!(warnings.is_empty(), "{warnings:?}");
+                venue
+            }
+        };
+        Self { venue, disk, control, shut, panics, address, now: START, _feed: feed_end }
+    }
+}
+
+impl<M: Matcher> Rig<M> {
+    /// The disk panics from now on.
+    pub fn plant_panic(&self) {
+        self.panics.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is under way, and everything is durable.
+    pub fn durable(&self) -> bool {
+        let venue = &self.venue;
+        let booked = venue.sequencer.is_empty() && venue.flights.rest(Reader::Books).is_none();
+        booked && venue.keeping.durable() == venue.sequencer.last_seq()
     }
 
     /// Holds syncs back from now on, or lets them through.
@@ -200,7 +258,7 @@ impl<M: Matcher> Rig<M> {
             sequence: 1,
         };
         let link = Link::open(KernelPort::new(&small()).unwrap(), &config).unwrap();
-        Client { link, heard: Vec::new(), over: None }
+        Client { link, heard: Vec::new(), raw: Vec::new(), over: None }
     }
 
     /// The clock of its turns.
@@ -229,11 +287,24 @@ impl<M: Matcher> Rig<M> {
             if done(self, clients) {
                 return Ok(());
             }
-            if turn == Turn::Idle {
+            if turn == Turn::Idle && self.venue.has_room() {
                 self.venue.links.port().wait(LAST_TURN)?;
+            } else if turn == Turn::Idle {
+                // Clients are not read, so the port would not sleep.
+                std::thread::sleep(PACE);
             }
         }
-        panic!("in vain: {what}");
+        let venue = &self.venue;
+        panic!(
+            "in vain: {what}; seq {:#x}, booked {:#x}, durable {:#x}, bytes under way {} to the journal, {} to the matcher, {} to the books; heard {:?}",
+            venue.sequencer.last_seq(),
+            venue.booking.booked(),
+            venue.keeping.durable(),
+            venue.flights.left(Reader::Journal),
+            venue.flights.left(Reader::Matcher),
+            venue.flights.left(Reader::Books),
+            clients.iter().map(|client| client.heard.len()).collect::<Vec<_>>(),
+        );
     }
 
     /// So many turns, whatever they do.
@@ -262,6 +333,8 @@ fn small() -> KernelConfig {
 pub struct Client {
     pub link: Link<KernelPort>,
     pub heard: Vec<String>,
+    /// The same as bytes.
+    pub raw: Vec<Vec<u8>>,
     pub over: Option<String>,
 }
 
@@ -270,10 +343,11 @@ impl Client {
         if self.over.is_some() {
             return;
         }
-        let heard = &mut self.heard;
+        let (heard, raw) = (&mut self.heard, &mut self.raw);
         let turned = self.link.turn(|told| {
             if let Heard::Message { payload, .. } = told {
                 heard.push(short(payload));
+                raw.push(payload.to_vec());
             }
         });
         self.over = turned.err().map(|error| error.to_string());
