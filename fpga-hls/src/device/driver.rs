@@ -126,7 +126,8 @@ impl<F: PciFunction, C: Clock> Device<F, C> {
     /// When it is none, was made for other sizes, or does not start.
     pub fn open(function: F, limits: &Limits, config: DeviceConfig, clock: C) -> Result<Self, DeviceError> {
         let registers = Arc::new(function.bar(0)?);
-        let capabilities = identify(&function, &*registers, limits)?;
+        let capabilities = identify(&function, &*registers)?;
+        check_sizes(&*registers, limits)?;
         function.set_bus_master(true)?;
         let layout = Layout::of(&config);
         let memory = Arc::new(function.dma(layout.bytes)?);
@@ -308,7 +309,16 @@ fn attach<F: PciFunction>(
 }
 
 /// Checks that this is a device for these limits; what it can do.
-fn identify<F: PciFunction>(function: &F, bar: &F::Bar, limits: &Limits) -> Result<Capabilities, DeviceError> {
+/// What the device behind a function can do, as its registers say; nothing is changed. For whoever must promise it before the sizes are
+/// known that [`Device::open`] checks.
+///
+/// # Errors
+/// When it is no Wirebook device of this ABI, or is not there.
+pub fn offers<F: PciFunction>(function: &F) -> Result<Capabilities, DeviceError> {
+    identify(function, &function.bar(0)?)
+}
+
+fn identify<F: PciFunction>(function: &F, bar: &F::Bar) -> Result<Capabilities, DeviceError> {
     let ids: Ids = function.ids()?;
     let identity =
         [("ID", reg::ID, reg::ID_VALUE), ("VERSION", reg::VERSION, reg::version()), ("ABI", reg::ABI, reg::abi_word())];
@@ -321,6 +331,10 @@ fn identify<F: PciFunction>(function: &F, bar: &F::Bar, limits: &Limits) -> Resu
             return Err(DeviceError::Identity { ids, register, found, wanted });
         }
     }
+    Ok(Capabilities(bar.read32(reg::CAPABILITIES)))
+}
+
+fn check_sizes<B: Mmio>(bar: &B, limits: &Limits) -> Result<(), DeviceError> {
     let same = |what: &str, found: u32, wanted: u32| {
         if found == wanted { Ok(()) } else { Err(DeviceError::Limits { what: what.into(), found, wanted }) }
     };
@@ -331,7 +345,7 @@ fn identify<F: PciFunction>(function: &F, bar: &F::Bar, limits: &Limits) -> Resu
         bar.write32(reg::SELECT, book);
         same(&format!("band of book {book}, in ticks,"), bar.read32(reg::TICKS), *wanted)?;
     }
-    Ok(Capabilities(bar.read32(reg::CAPABILITIES)))
+    Ok(())
 }
 
 impl<F: PciFunction, C: Clock> Matcher for Device<F, C> {

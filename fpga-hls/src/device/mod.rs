@@ -8,6 +8,7 @@
 //!
 //! - [`registers`]: the map that both sides are built to.
 //! - [`Device`]: the driver, over any [`PciFunction`](wirebook_bypass::pci::PciFunction): a board through VFIO, or a model.
+//!   [`offers`] asks what it can do before it is opened.
 //! - [`Model`]: a device around any [`Matcher`](crate::Matcher) (software twin, Verilated kernel), on a bus that delivers in pieces; with
 //!   [`DeviceFault`]s that a test injects.
 //! - [`Clock`]: whose time a time-out means.
@@ -20,7 +21,7 @@ mod model;
 pub mod registers;
 
 pub use clock::{Clock, Manual, Monotonic};
-pub use driver::{Device, DeviceConfig, LEAST_POLLS};
+pub use driver::{Device, DeviceConfig, LEAST_POLLS, offers};
 pub use error::DeviceError;
 pub use faults::{DeviceFault, Upset};
 pub use model::Model;

@@ -137,14 +137,14 @@ pub(super) struct Assembled<M: Matcher> {
     pub started: Started,
 }
 
-/// Recovers, brings up, and wires; `make` makes the matcher of the twin that recovery leaves.
+/// Recovers, brings up, and wires; `make` makes the matcher of the twin that recovery leaves. `able` is what the matcher can do:
+/// what an epoch promises of it, the registry holds every instrument to.
 pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher + Send + 'static>(
     config: &Config,
     topology: &Topology,
+    able: Capabilities,
     make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
 ) -> Result<Assembled<M>, StartError> {
-    // What an epoch promises of its matcher, the registry holds every instrument to.
-    let capabilities = T::offers(&limits(config)).map_err(StartError::Matcher)?;
     for path in [&config.gateway.data_dir, &config.journal.dir] {
         std::fs::create_dir_all(path).map_err(|error| StartError::Directory { path: path.clone(), error })?;
     }
@@ -163,7 +163,7 @@ pub(super) fn assemble<T: Twin + Send + 'static, M: Matcher + Send + 'static>(
     journal_config.segment_len = config.journal.segment_bytes;
     journal_config.max_block = config.journal.block_bytes as usize;
     let mut journal = Journal::start(storage, journal_config, &recovered)?;
-    let mut sequencer = open_epoch(config, &journal, &recovered, &replay, capabilities, clean);
+    let mut sequencer = open_epoch(config, &journal, &recovered, &replay, able, clean);
     let session = bring_up(config, &mut replay, &mut sequencer, clean)?;
 
     let mut port = AnyPort::new(&port_config(config))?;
@@ -287,7 +287,7 @@ fn is_clean(recovered: &Recovered, marked: Option<u64>) -> bool {
 }
 
 /// The matcher's sizes, when every instrument of the configuration is registered.
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     let ticks = config.instruments.iter().map(|instrument| instrument.band_ticks).collect();
     Limits { ticks, slots: config.gateway.max_live_orders, max_qty: config.max_qty() }
 }

@@ -2,6 +2,9 @@
 //!
 //! A device is always shadowed: it is given the recovered book, compared event by event, and replaced by the twin when it fails. What a
 //! restart recovers is what the records say, whoever matched.
+//!
+//! What a device can do is asked before the epoch is opened, and is what the epoch promises: the registry then refuses an instrument
+//! that needs more. A board need not do all that the software twin does.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +14,9 @@ use wirebook_bypass::pci::PciFunction;
 use wirebook_bypass::pci::bus::{Delivery, InProcess};
 use wirebook_bypass::pci::vfio::Vfio;
 use wirebook_matcher::abi::{Capabilities, Limits};
-use wirebook_matcher::device::{Device, DeviceConfig, DeviceFault, Model, Monotonic};
+use wirebook_matcher::device::{self, Device, DeviceConfig, DeviceFault, Model, Monotonic};
 use wirebook_matcher::shadow::Shadow;
-use wirebook_matcher::{Matcher, Queued, Software, Twin};
+use wirebook_matcher::{Queued, Software, Twin};
 
 use super::assemble::StartError;
 use crate::config::Matching;
@@ -45,16 +48,23 @@ pub(super) fn model(config: &Matching, twin: Software, status: Arc<Status>) -> R
 }
 
 /// A board, bound to vfio-pci.
-pub(super) fn board(config: &Matching, twin: Software, status: Arc<Status>) -> Result<Shadowed<Vfio>, StartError> {
-    let function = Vfio::open(&PathBuf::from(FUNCTIONS).join(&config.address)).map_err(refused)?;
-    shadowed(function, config, twin, status)
+pub(super) fn board(config: &Matching) -> Result<Vfio, StartError> {
+    Vfio::open(&PathBuf::from(FUNCTIONS).join(&config.address)).map_err(refused)
+}
+
+/// What a venue of these sizes can promise over a device: what both the device and the twin that may have to take over can do.
+pub(super) fn offers<F: PciFunction>(function: &F, limits: &Limits) -> Result<Capabilities, StartError> {
+    let twin = Software::offers(limits).map_err(StartError::Matcher)?;
+    let device = device::offers(function).map_err(refused)?;
+    Ok(Capabilities(twin.0 & device.0))
 }
 
 fn refused(error: impl std::fmt::Display) -> StartError {
     StartError::Matcher(error.to_string())
 }
 
-fn shadowed<F: PciFunction>(
+/// A device that the twin follows, with the book that the twin holds.
+pub(super) fn shadowed<F: PciFunction>(
     function: F,
     config: &Matching,
     twin: Software,
@@ -65,13 +75,6 @@ fn shadowed<F: PciFunction>(
     let driver = DeviceConfig { answer_timeout_ns: 2 * late_ns, ..DeviceConfig::default() };
     let limits: Limits = twin.limits().clone();
     let device = Device::open(function, &limits, driver, Monotonic::new()).map_err(refused)?;
-    let able = device.capabilities();
-    if !able.has(Capabilities::ALL) {
-        let missing = Capabilities::ALL.0 & !able.0;
-        return Err(StartError::Matcher(format!(
-            "the device lacks capability bits {missing:#x}, which an epoch of this release promises"
-        )));
-    }
     let mut shadow = Shadow::new(device, twin, late_ns, Monotonic::new()).map_err(refused)?;
     shadow.on_takeover(move |takeover| {
         warn!("{takeover}");

@@ -21,6 +21,8 @@ use std::thread::JoinHandle;
 use thiserror::Error;
 use tracing::warn;
 use wirebook_bypass::cpu::{self, Warning};
+use wirebook_bypass::pci::PciFunction;
+use wirebook_matcher::abi::Capabilities;
 use wirebook_matcher::{Matcher, Queued, Software, Twin};
 use wirebook_settlement::batch::Digest32;
 
@@ -85,7 +87,8 @@ struct Halt {
 /// # Errors
 /// When something that it needs is not to be had, or what is on disk does not verify: with file, offset and what to do.
 pub fn start<T: Twin + Send + 'static>(config: &Config) -> Result<Running, StartError> {
-    start_with(config, |twin: T, _| Ok(Queued::over(twin)))
+    let able = T::offers(&assemble::limits(config)).map_err(StartError::Matcher)?;
+    start_with(config, able, |twin: T, _| Ok(Queued::over(twin)))
 }
 
 /// Starts a venue whose orders are matched by whom the configuration names.
@@ -96,14 +99,27 @@ pub fn start_configured(config: &Config) -> Result<Running, StartError> {
     let matching = config.matcher.clone();
     match matching.kind {
         MatcherKind::Software => start::<Software>(config),
-        MatcherKind::DeviceModel => start_with(config, move |twin, status| matcher::model(&matching, twin, status)),
-        MatcherKind::Device => start_with(config, move |twin, status| matcher::board(&matching, twin, status)),
+        // The model is one of the software twin, and can do what it can.
+        MatcherKind::DeviceModel => {
+            let able = Software::offers(&assemble::limits(config)).map_err(StartError::Matcher)?;
+            start_with(config, able, move |twin, status| matcher::model(&matching, twin, status))
+        }
+        MatcherKind::Device => start_over(config, matcher::board(&matching)?),
     }
 }
 
-/// Starts a venue whose books are recovered by `T`, and whose orders are matched by what `make` makes of it.
+/// Starts a venue over a device.
+fn start_over<F: PciFunction + Send + 'static>(config: &Config, function: F) -> Result<Running, StartError> {
+    let able = matcher::offers(&function, &assemble::limits(config))?;
+    let matching = config.matcher.clone();
+    start_with(config, able, move |twin, status| matcher::shadowed(function, &matching, twin, status))
+}
+
+/// Starts a venue whose books are recovered by `T`, and whose orders are matched by what `make` makes of it; `able` is what that will be
+/// able to do, and what the epoch promises.
 fn start_with<T, M>(
     config: &Config,
+    able: Capabilities,
     make: impl FnOnce(T, Arc<Status>) -> Result<M, StartError>,
 ) -> Result<Running, StartError>
 where
@@ -111,7 +127,7 @@ where
     M: Matcher + Send + 'static,
 {
     let topology = plan::place(&config.gateway);
-    let assembled = assemble::assemble(config, &topology, make)?;
+    let assembled = assemble::assemble(config, &topology, able, make)?;
     let assemble::Assembled { mut venue, address, control, status, settlement, mut started } = assembled;
     let data = config.gateway.data_dir.clone();
     let (pipeline, warnings) = cpu::spawn("pipeline", plan::main_loop(&topology), move || {
