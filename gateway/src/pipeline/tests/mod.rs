@@ -2,6 +2,7 @@
 
 mod acks;
 mod apart;
+mod costs;
 mod devices;
 mod fairness;
 mod rig;
