@@ -6,7 +6,8 @@
 //! disk works, records gather in the ring, and go to it together.
 //!
 //! Under `journaled` the disk is set to work at once. Under `matched` nobody waits for it, and a submission costs as much as an
-//! order: records gather for a while ([`super::Parts::linger`]), or until the group is half full.
+//! order: records gather for a while ([`super::Parts::linger`]), or until the group is half full. A thread that sleeps is not woken
+//! for each of them then: it looks into its ring by itself, at least as often as records linger.
 //!
 //! A failure is final. The thread ends with it, which wakes the venue; the durable seq stays where it was, and so do the acks.
 
@@ -29,6 +30,9 @@ const RESERVE: usize = 4;
 
 /// Bytes of the ring to the thread: some 40,000 orders.
 pub(super) const RING_BYTES: usize = 4 << 20;
+
+/// The shortest while for which a thread sleeps by itself, rather than being woken for what has come.
+const SHORTEST_NAP: Duration = Duration::from_millis(1);
 
 const _: () = assert!(2 * CHUNK < RING_BYTES, "a chunk fits wherever the ring stands");
 
@@ -100,10 +104,17 @@ impl<S: Storage> Keeper<S> {
         self.journal.poll().map(drop)
     }
 
+    /// How long the thread sleeps at most where nobody waits for what comes meanwhile; `None`: it is woken for it.
+    fn nap(&self) -> Option<Duration> {
+        let linger = Duration::from_nanos(self.linger_ns);
+        (self.policy == AckPolicy::Matched && linger >= SHORTEST_NAP).then_some(linger)
+    }
+
     /// The thread's loop: until it is told to end, or the disk fails. Answers the last durable seq.
     fn keep(mut self, mut from: Source, told: &Told, wait: WaitStrategy, orders: &Orders) -> Result<u64, JournalError> {
         let (mut clock, mut idle) = (UtcClock::not_before(0), Idle::new(wait));
         let mut durable = self.journal.durable();
+        let nap = self.nap().unwrap_or(Duration::MAX);
         loop {
             // Before the ring is looked at: what came before an order to finish is seen below.
             let order = orders.now();
@@ -134,7 +145,7 @@ impl<S: Storage> Keeper<S> {
                     return self.journal.wait();
                 }
                 let left = (self.journal.gathered() > 0).then(|| Duration::from_nanos(self.commit_at - now));
-                std::thread::park_timeout(left.map_or(most, |left| left.min(most)));
+                std::thread::park_timeout(left.unwrap_or(nap).min(most));
                 Ok(())
             });
             rested.transpose()?;
@@ -201,6 +212,10 @@ pub(super) struct Remote {
     ring: Producer<Heap>,
     stage: Stage<Result<u64, JournalError>>,
     status: Arc<Status>,
+    /// Bytes for which the thread is woken: any, or so many that it should not sleep on.
+    worth: usize,
+    /// Bytes handed over since it was last woken.
+    unheard: usize,
 }
 
 impl Remote {
@@ -214,8 +229,10 @@ impl Remote {
             }
             from = to;
         }
-        if from > 0 {
+        self.unheard += from;
+        if self.unheard >= self.worth || from < records.len() {
             self.stage.wake();
+            self.unheard = 0;
         }
         from
     }
@@ -330,8 +347,9 @@ impl<S: Storage + Send + 'static> Keeping<S> {
         let from = Source { ring: consumer, held: Vec::with_capacity(CHUNK), at: 0 };
         let told = Told { status: Arc::clone(&status), venue: venue.clone() };
         let wait = seat.wait;
+        let worth = keeper.nap().map_or(1, |_| CHUNK);
         let (stage, warnings) = Stage::start(seat, venue, move |orders| keeper.keep(from, &told, wait, orders))?;
-        Ok((Self::There(Remote { ring: producer, stage, status }), warnings))
+        Ok((Self::There(Remote { ring: producer, stage, status, worth, unheard: 0 }), warnings))
     }
 }
 

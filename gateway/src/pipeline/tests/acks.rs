@@ -1,5 +1,7 @@
 //! What leaves when: nothing before its watermark, and nothing at all after a fault.
 
+use std::time::Duration;
+
 use wirebook_bypass::stream::StreamPort;
 use wirebook_matcher::abi::{Capabilities, Command, Event, Limits};
 use wirebook_matcher::{Matcher, Queued, Software};
@@ -75,6 +77,19 @@ fn matched_records_go_to_the_disk_together() {
     let spans = (rig.now() - begun) / LINGER.as_nanos() as u64;
     assert!(after > before, "they became durable");
     assert!(after - before <= 1 + spans, "{} writes of {ORDERS} orders in {spans} spans", after - before);
+}
+
+#[test]
+fn matched_records_become_durable_although_nobody_wakes_the_disk() {
+    let [inline, pipelined] = ways();
+    // A thread is woken when records linger for less than a millisecond, and naps when they linger longer.
+    for (way, linger) in [(inline, LINGER), (pipelined, LINGER), (pipelined, Duration::from_millis(2))] {
+        let mut rig = Rig::lingering(way, linger, honest);
+        let mut client = login(&mut rig, 1);
+        assert!(client.say(&bid(1)));
+        rig.until("the answer", &mut [&mut client], |_, clients| clients[0].heard.len() == 1).unwrap();
+        rig.until("the disk", &mut [], |rig, _| rig.durable()).unwrap();
+    }
 }
 
 #[test]

@@ -152,6 +152,20 @@ impl<M: Matcher + Send + 'static> Rig<M> {
 
     /// Such a venue, whose journal writes at most `max_block` bytes at a time.
     pub fn with_blocks(way: Way, max_block: usize, policy: AckPolicy, matcher: impl FnOnce(Software) -> M) -> Self {
+        Self::with(way, (max_block, LINGER), policy, matcher)
+    }
+
+    /// Such a venue under `matched`, whose records gather so long.
+    pub fn lingering(way: Way, linger: Duration, matcher: impl FnOnce(Software) -> M) -> Self {
+        Self::with(way, (1 << 20, linger), AckPolicy::Matched, matcher)
+    }
+
+    fn with(
+        way: Way,
+        (max_block, linger): (usize, Duration),
+        policy: AckPolicy,
+        matcher: impl FnOnce(Software) -> M,
+    ) -> Self {
         let disk = SimDisk::new(7, Faults::default());
         let mut storage = disk.open();
         let expect = Expect { shard: Some(0), abi_hash: Some(abi_hash()) };
@@ -216,7 +230,7 @@ impl<M: Matcher + Send + 'static> Rig<M> {
             publisher,
             journal,
             policy,
-            linger: LINGER,
+            linger,
             wait: WaitStrategy::default(),
             feed,
             control: control.clone(),
