@@ -3,7 +3,8 @@
 use wirebook_matcher::Software;
 
 use crate::batch::{Batch, Digest32};
-use crate::machine::Machine;
+use crate::machine::{Machine, MachineImage};
+use crate::proof::balance::BalanceProof;
 use crate::record::{Payload, records};
 use crate::validator::executor::Executor;
 
@@ -73,5 +74,24 @@ impl Executor for MachineExecutor {
         }
         self.height = header.number;
         Ok(self.machine.root())
+    }
+
+    fn fork(&self) -> Option<Box<dyn Executor>> {
+        Some(Box::new(Self { machine: self.machine.clone(), height: self.height }))
+    }
+
+    fn prove(&self, account: u32, asset: u16) -> Option<BalanceProof> {
+        BalanceProof::of(&self.machine, account, asset)
+    }
+
+    fn image(&self) -> Option<Vec<u8>> {
+        self.machine.image().to_bytes().ok().map(|bytes| bytes.to_vec())
+    }
+
+    fn restore(&mut self, height: u64, image: &[u8]) -> Result<(), String> {
+        let image = MachineImage::from_bytes(image).map_err(|error| error.to_string())?;
+        self.machine = Machine::from_image(&image).map_err(|error| error.to_string())?;
+        self.height = height;
+        Ok(())
     }
 }

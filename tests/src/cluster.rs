@@ -117,6 +117,11 @@ impl Cluster {
         std::fs::read_to_string(self.log_path(node)).unwrap_or_default()
     }
 
+    /// What a reader must know of the committee.
+    pub fn committee(&self) -> PathBuf {
+        self.dir.join("committee.toml")
+    }
+
     /// Where a validator serves.
     pub fn address(&self, node: usize) -> String {
         format!("127.0.0.1:{}", self.port + 100 + node as u16)

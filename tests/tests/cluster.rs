@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use wirebook_tests::{Client, Cluster, Operator, Random, Venue, deep, enter};
+use wirebook_tests::{Client, Cluster, Operator, Random, Venue, deep, enter, run};
 
 const VALIDATORS: u16 = 4;
 /// Rounds of kill -9; `deep` has a thousand.
@@ -76,6 +76,50 @@ fn wait_settled(dir: &Path, height: u64) -> Result<u64> {
     }
 }
 
+/// Balances by `wirebook ledger balance`: of each validator the same, behind a barrier; stale where that is asked for; and refused where the
+/// committee that is trusted is another.
+fn read_with_proof(cluster: &Cluster, dir: &Path) -> Result<()> {
+    let committee = cluster.committee().to_string_lossy().into_owned();
+    let ask = |rest: &[&str]| {
+        run(&[&["ledger", "balance", "2", "1", "--committee", &committee, "--json", "-"], rest].concat())
+    };
+    let value = |said: &str, key: &str| -> Result<String> {
+        let at = said.find(&format!("\"{key}\":")).with_context(|| format!("no {key} in {said}"))?;
+        Ok(said[at + key.len() + 3..].split([',', '}']).next().unwrap_or_default().trim_matches('"').to_owned())
+    };
+    let first = ask(&[])?.exits(0)?.stdout;
+    ensure!(value(&first, "barrier_height")? != "null" && value(&first, "available")? != "0", "{first}");
+    for node in 0..cluster.len() {
+        for how in [&[][..], &["--stale"]] {
+            let said = ask(&[&["--at", &cluster.address(node)], how].concat())?.exits(0)?.stdout;
+            for key in ["available", "reserved", "batch", "root"] {
+                ensure!(value(&said, key)? == value(&first, key)?, "{key}: {said} is not {first}");
+            }
+            ensure!((value(&said, "barrier_height")? == "null") == !how.is_empty(), "{said}");
+        }
+    }
+    let stale = ask(&["--at", &cluster.address(1), "--stale", "--at-least", "1000000"])?.exits(1)?.stderr;
+    ensure!(stale.contains("stale"), "{stale}");
+    // The proof is a file that anybody can check, unless somebody changes a byte of it, or another committee is trusted.
+    let (proof, other) = (dir.join("balance.proof"), dir.join("other.toml"));
+    let (file, others) = (proof.to_string_lossy().into_owned(), other.to_string_lossy().into_owned());
+    ask(&["--proof", &file])?.exits(0)?;
+    let check = |committee: &str| run(&["ledger", "check", &file, "--committee", committee]);
+    ensure!(check(&committee)?.exits(0)?.stdout.contains("signed at height"), "it is not said what was checked");
+    let others_keys = |line: &str| match line.strip_prefix("key = ") {
+        Some(key) => format!("key = {}\n", key.chars().rev().collect::<String>()),
+        None => format!("{line}\n"),
+    };
+    let text: String = std::fs::read_to_string(&committee)?.lines().map(others_keys).collect();
+    std::fs::write(&other, text)?;
+    ensure!(check(&others)?.exits(1)?.stderr.contains("quorum"), "another committee is believed");
+    let mut bytes = std::fs::read(&proof)?;
+    bytes[20] ^= 1;
+    std::fs::write(&proof, bytes)?;
+    check(&committee)?.exits(1)?;
+    Ok(())
+}
+
 #[test]
 fn four_processes_settle_what_is_traded_and_one_that_was_away_catches_up() -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -101,6 +145,9 @@ fn four_processes_settle_what_is_traded_and_one_that_was_away_catches_up() -> Re
     let said = venue.stop()?;
     let end = cluster.agree(agreed.height + 5)?;
     ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}:\n{said}", end.root);
+
+    // What a reader is told, he need not believe anybody for.
+    read_with_proof(&cluster, dir.path())?;
 
     // What a reader sees: a batch, its records, a certificate; and what Prometheus sees.
     let batch = cluster.ledger(0, &["batch", "2"])?;

@@ -1,12 +1,16 @@
 //! Propose and verify: what a validator puts into a block, and what it votes for.
 //!
 //! **Propose** waits for the body after the parent's, and while there is none it stays pending: an idle venue makes no blocks. The
-//! engine gives up on the view after its leader timeout and asks again in the next. Two things make it propose a block without a body:
+//! engine gives up on the view after its leader timeout and asks again in the next. Three things make it propose a block without a body:
 //!
 //! - the parent is not finalized although some time has passed. After a crash nothing else would finalize it, for votes cast before the
 //!   crash are not counted again; a child that is finalized finalizes its parent.
 //! - [`MAX_IDLE_VIEWS`] views have passed since the parent. The engine remembers every view since the last finalized one, in memory and
 //!   on disk; an idle weekend must not pile them up.
+//! - somebody waits for a note to become final. Others may ask at the same time: it is given [`GATHERING`], which also bounds how many such
+//!   blocks those can cause who never stop asking.
+//!
+//! A block with a body takes along the notes that wait.
 //!
 //! **Verify** checks that the block follows its parent, and asks the [`Agreement`] about the body.
 //!
@@ -32,12 +36,15 @@ use commonware_runtime::Clock;
 use futures::StreamExt;
 use futures::future::{Either, select};
 
-use crate::agreement::{Agreement, Body, Verdict};
-use crate::block::{Block, DigestedBlock};
+use crate::agreement::{Agreement, Body, Note, Verdict};
+use crate::block::{Block, DigestedBlock, MAX_NOTES};
 use crate::certificate::Certificates;
 
 /// How long a proposer without a body waits for its parent to be finalized before it proposes a block without a body.
 const PARENT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a proposer with notes and without a body waits for more of either.
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// How many views may pass without a block.
 const MAX_IDLE_VIEWS: u64 = 64;
@@ -97,17 +104,33 @@ impl<S> Application<S> {
         Verdict::Valid
     }
 
-    /// What to propose on this parent: a body, or nothing for one of the two reasons in the module comment.
+    /// What to propose on this parent: a body, or nothing for one of the three reasons in the module comment.
     async fn choose(&self, clock: &impl Clock, parent: &DigestedBlock, idle_views: u64) -> Option<Body> {
         if idle_views > MAX_IDLE_VIEWS {
             return None;
         }
         let mut body = self.agreement.next(parent.inner().settles() + 1);
-        match select(body.as_mut(), pin!(clock.sleep(PARENT_PATIENCE))).await {
+        let noted = async {
+            self.agreement.noted().await;
+            clock.sleep(GATHERING).await;
+        };
+        let parent_waits = async {
+            clock.sleep(PARENT_PATIENCE).await;
+            if self.settled.load(Ordering::Acquire) >= parent.height().get() {
+                pending::<()>().await;
+            }
+        };
+        match select(body.as_mut(), select(pin!(noted), pin!(parent_waits))).await {
             Either::Left((body, _)) => Some(body),
-            Either::Right(_) if self.settled.load(Ordering::Acquire) >= parent.height().get() => Some(body.await),
             Either::Right(_) => None,
         }
+    }
+
+    /// What waits to be noted.
+    fn notes(&self) -> Vec<Note> {
+        let mut notes = self.agreement.notes();
+        notes.truncate(MAX_NOTES);
+        notes
     }
 }
 
@@ -141,7 +164,7 @@ where
             clock.sleep(PARENT_PATIENCE).await;
             body = None;
         }
-        let block = parent.inner().child_of(parent.digest(), body);
+        let block = parent.inner().child_of(parent.digest(), body, self.notes());
         let digest = block.digest();
         self.remember(&block, digest);
         Some(Digested::precomputed(block, digest))

@@ -3,9 +3,11 @@
 //! Marshal delivers in order and at least once: after a crash it delivers again what it had not been told of. If settling fails the
 //! applier ends, and with it the validator; the block is then not acknowledged, and is delivered again at the next start.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_consensus::{Block as _, Heightable, Reporter};
 use commonware_cryptography::Digestible;
@@ -16,7 +18,7 @@ use futures::StreamExt;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::agreement::{Agreement, Place};
-use crate::block::{DigestedBlock, Update};
+use crate::block::{Block, DigestedBlock, Update};
 use crate::certificate::Certificates;
 
 /// Marshal's end: hands finalized blocks over. Marshal lets only a few blocks go unacknowledged, which bounds this channel.
@@ -56,28 +58,40 @@ impl Applier {
         (Self { agreement, certificates, settled, deliveries }, Deliveries { sender })
     }
 
-    /// Runs until marshal is gone or settling fails. `done` is told the height and the size of each block that is done with.
-    pub(crate) async fn run(mut self, mut done: impl FnMut(u64, usize)) {
+    /// Runs until marshal is gone or settling fails. `look_up` finds the certificate of a block at a height that came without one, if marshal
+    /// has it; `done` is told the height and the size of each block that is done with.
+    pub(crate) async fn run<F: Future<Output = Option<Bytes>>>(
+        mut self,
+        look_up: impl Fn(u64) -> F,
+        mut done: impl FnMut(u64, usize),
+    ) {
         while let Some((block, acknowledgement)) = self.deliveries.next().await {
             let height = block.height().get();
-            let certificate = self.certificates.take(&block.digest());
+            let certificate = match self.certificates.take(&block.digest()) {
+                None => look_up(height).await,
+                known => known,
+            };
             let body = block.inner().body();
-            if let Some(body) = body {
-                let place = Place {
-                    height,
-                    parent: bytes(&block.inner().parent()),
-                    digest: bytes(&block.digest()),
-                    certificate: certificate.as_deref(),
-                };
-                if !self.agreement.settle(block.inner().settles(), body, &place) {
-                    return;
-                }
+            if !self.agreement.settle(body, &place(block.inner(), &block.digest(), certificate.as_deref())) {
+                return;
             }
             self.settled.store(height, Ordering::Release);
             self.agreement.settled(height);
             acknowledgement.acknowledge();
             done(height, body.map_or(0, |body| body.len()));
         }
+    }
+}
+
+/// What the agreement is told of a block.
+pub(crate) fn place<'a>(block: &'a Block, digest: &Digest, certificate: Option<&'a [u8]>) -> Place<'a> {
+    Place {
+        height: block.height().get(),
+        parent: bytes(&block.parent()),
+        digest: bytes(digest),
+        settles: block.settles(),
+        notes: block.notes(),
+        certificate,
     }
 }
 

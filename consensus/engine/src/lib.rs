@@ -30,6 +30,6 @@ pub mod shelf;
 pub mod simulated;
 mod validator;
 
-pub use agreement::{Agreement, Body, Metrics, Next, Place, Verdict};
+pub use agreement::{Agreement, Body, Metrics, Moment, Next, Note, Place, Verdict};
 pub use node::Timing;
-pub use validator::{MAX_MEMBERS, Member, Membership, Validator};
+pub use validator::{MAX_MEMBERS, Member, Membership, Part, Validator};

@@ -5,34 +5,40 @@
 //! runtime and network are what [`crate::context`] and [`crate::network`] hold.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use commonware_broadcast::buffered;
+use commonware_codec::{Decode, Encode};
 use commonware_consensus::Reporters;
 use commonware_consensus::marshal::{self, Start, core::Actor as Marshal, resolver, standard::Inline};
 use commonware_consensus::simplex::config::{ForwardPolicy, SkipBudget, SkipPolicy};
 use commonware_consensus::simplex::elector::RoundRobin;
 use commonware_consensus::simplex::scheme::ed25519::Scheme;
+use commonware_consensus::simplex::types::Finalization;
 use commonware_consensus::simplex::{self, Floor};
 use commonware_consensus::types::{Epoch, FixedEpocher, Height, ViewDelta};
-use commonware_cryptography::blake3::Blake3;
+use commonware_cryptography::blake3::{Blake3, Digest};
 use commonware_cryptography::certificate::{ConstantProvider, Scheme as _, Verifier as _};
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_cryptography::{Digested, Digestible};
+use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_parallel::Sequential;
 use commonware_runtime::buffer::paged::CacheRef;
-use commonware_runtime::{Handle, Spawner, Supervisor};
-use commonware_storage::archive::prunable;
+use commonware_runtime::{Clock, Handle, Spawner, Supervisor};
+use commonware_storage::archive::{Archive, Identifier, prunable};
 use commonware_storage::translator::EightCap;
 use commonware_utils::NonZeroDuration;
-use futures::future::select_all;
+use futures::future::{select, select_all};
 
 use crate::agreement::Agreement;
 use crate::application::Application;
-use crate::applier::Applier;
+use crate::applier::{Applier, place};
 use crate::block::Block;
 use crate::certificate::Certificates;
 use crate::context::Context;
@@ -63,6 +69,10 @@ const BUFFERED_BLOCKS: usize = 16;
 /// How long a peer may take to answer, and the pause before it is asked again.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 const FETCH_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Blocks that the agreement is told of at a start.
+const REMEMBERED: u64 = 64;
+/// How soon others are told again what this validator is asked for.
+const PASS_ON_AGAIN: Duration = Duration::from_millis(500);
 /// One consensus epoch lasts for ever: the validators of a chain do not change. (The epochs of seqs are another thing.)
 const BLOCKS_PER_EPOCH: NonZeroU64 = NonZeroU64::new(u32::MAX as u64).expect("not 0");
 
@@ -94,11 +104,13 @@ pub struct Channels {
     pub blocks: (Outlet, Inlet),
     /// Requests for blocks that were missed.
     pub backfill: (Outlet, Inlet),
+    /// Notes that members are asked for.
+    pub notes: (Outlet, Inlet),
 }
 
 impl Channels {
     /// How many there are.
-    pub const COUNT: u64 = 5;
+    pub const COUNT: u64 = 6;
 
     /// The channels of a network that numbers them from 0.
     ///
@@ -106,10 +118,10 @@ impl Channels {
     /// Unless there are [`Channels::COUNT`].
     pub fn of(channels: Vec<(Outlet, Inlet)>) -> Self {
         let count = channels.len();
-        let Ok([votes, certificates, views, blocks, backfill]) = <[_; 5]>::try_from(channels) else {
+        let Ok([votes, certificates, views, blocks, backfill, notes]) = <[_; 6]>::try_from(channels) else {
             panic!("{count} channels");
         };
-        Self { votes, certificates, views, blocks, backfill }
+        Self { votes, certificates, views, blocks, backfill, notes }
     }
 }
 
@@ -117,10 +129,13 @@ impl Channels {
 pub struct Identity {
     /// Its public key.
     pub me: PublicKey,
-    /// What it votes with, and checks the votes of others with.
+    /// What it votes with, and checks the votes of others with. One that cannot sign makes a witness: it follows, and does not vote.
     pub scheme: Scheme,
     /// The others.
     pub peers: Peers,
+    /// A certificate of a block, if this validator has got everything before that block by other ways than from its peers' blocks: it goes
+    /// on with that block, unless it is further already. See [`crate::certificate::verify`], which it has to pass.
+    pub floor: Option<Bytes>,
 }
 
 /// A running validator. Its tasks end with the context that it was started in.
@@ -146,7 +161,11 @@ pub async fn start(
     channels: Channels,
     timing: Timing,
 ) -> Node {
-    let Identity { me, scheme, peers } = identity;
+    let Identity { me, scheme, peers, floor } = identity;
+    let floor = floor.map(|bytes| {
+        Finalization::<Scheme, Digest>::decode_cfg(bytes, &scheme.certificate_codec_config())
+            .expect("whoever gives a floor has checked it")
+    });
     let alone = scheme.participants().len() == 1;
     let page_cache = CacheRef::new(PAGE_BYTES, PAGES);
     let genesis = Block::genesis();
@@ -160,15 +179,18 @@ pub async fn start(
     let finalizations = prunable::Archive::init(context.child("finalizations"), finalizations);
     let finalizations = finalizations.await.expect("the archive of finalizations opens");
 
-    let (marshal, mailbox, floor) = Marshal::init(
+    remember(agreement.as_ref(), &blocks, &finalizations).await;
+
+    let genesis_block = Digested::precomputed(genesis, genesis_digest);
+    let (marshal, mailbox, begun) = Marshal::init(
         context.child("marshal"),
         finalizations,
         blocks,
         marshal::Config {
             provider: ConstantProvider::new(scheme.clone()),
             epocher: epocher.clone(),
-            start: Start::Genesis(Digested::precomputed(genesis, genesis_digest)),
-            partition_prefix: "marshal".into(),
+            start: floor.clone().map_or(Start::Genesis(genesis_block), Start::Floor),
+            partition_prefix: partition("marshal"),
             mailbox_size: MAILBOX,
             view_retention: VIEW_RETENTION,
             prunable_items_per_section: SECTION_ITEMS,
@@ -183,7 +205,7 @@ pub async fn start(
         },
     )
     .await;
-    let processed = floor.processed().map_or(0, |processed| processed.height().get());
+    let processed = begun.processed().map_or(0, |processed| processed.height().get());
     agreement.settled(processed);
     let settled = Arc::new(AtomicU64::new(processed));
 
@@ -221,12 +243,21 @@ pub async fn start(
     let pruning = mailbox.clone();
     let mut kept = Kept::default();
     let applier = context.child("applier").dedicated().spawn(move |_| {
-        applier.run(move |height, bytes| {
+        let looking = pruning.clone();
+        let look_up = move |height| {
+            let looking = looking.clone();
+            async move { looking.get_finalization(Height::new(height)).await.map(|certificate| certificate.encode()) }
+        };
+        applier.run(look_up, move |height, bytes| {
             if let Some(oldest) = kept.add(height, bytes) {
                 pruning.prune(Height::new(oldest));
             }
         })
     });
+    let notes = {
+        let agreement = agreement.clone();
+        context.child("notes").spawn(move |context| pass_on(context, agreement, channels.notes))
+    };
     let marshal = marshal.start(deliveries, buffer, backfill);
 
     let application = Inline::new(
@@ -249,10 +280,10 @@ pub async fn start(
             // Without it, equivocation goes unseen once a view has its certificate.
             track_historical_votes: true,
             strategy: Sequential,
-            partition: "votes".into(),
+            partition: partition("votes"),
             mailbox_size: MAILBOX,
             epoch: Epoch::zero(),
-            floor: Floor::Genesis(genesis_digest),
+            floor: floor.map_or(Floor::Genesis(genesis_digest), Floor::Finalized),
             replay_buffer: REPLAY_BUFFER,
             write_buffer: VALUE_WRITE_BUFFER,
             page_cache,
@@ -267,7 +298,55 @@ pub async fn start(
         },
     );
     let engine = engine.start(channels.votes, channels.certificates, channels.views);
-    Node { tasks: vec![broadcast, marshal, applier, engine] }
+    Node { tasks: vec![broadcast, marshal, applier, notes, engine] }
+}
+
+/// Tells the agreement of the newest blocks that are kept.
+async fn remember(
+    agreement: &dyn Agreement,
+    blocks: &impl Archive<Key = Digest, Value = Arc<Block>>,
+    finalizations: &impl Archive<Key = Digest, Value = Finalization<Scheme, Digest>>,
+) {
+    let Some(last) = blocks.last_index() else { return };
+    for height in last.saturating_sub(REMEMBERED)..=last {
+        let block = blocks.get(Identifier::Index(height)).await.expect("the archive of blocks reads");
+        let Some(block) = block.filter(|_| height > 0) else { continue };
+        let certificate = finalizations.get(Identifier::Index(height)).await;
+        let certificate =
+            certificate.expect("the archive of finalizations reads").map(|certificate| certificate.encode());
+        agreement.remember(&place(&block, &block.digest(), certificate.as_deref()));
+    }
+}
+
+/// Tells the others what this validator is asked for, at once and again while it is not settled, and hears what they are asked for.
+async fn pass_on(context: Context, agreement: Arc<dyn Agreement>, (mut outlet, mut inlet): (Outlet, Inlet)) {
+    let tell = async {
+        loop {
+            let again = async {
+                match agreement.asked().is_empty() {
+                    true => pending().await,
+                    false => context.sleep(PASS_ON_AGAIN).await,
+                }
+            };
+            select(agreement.asks(), pin!(again)).await;
+            let asked = agreement.asked();
+            // Whom it does not reach now hears it again, or hears another.
+            let _ = outlet.send(Recipients::All, asked.into_flattened(), false);
+        }
+    };
+    let hear = async {
+        while let Ok((member, notes)) = inlet.recv().await {
+            let member = member.encode().as_ref().try_into().expect("a public key has 32 bytes");
+            agreement.heard(member, notes.as_ref());
+        }
+    };
+    select(pin!(tell), pin!(hear)).await;
+}
+
+/// The name under which the engine keeps something of this chain. It changes with the layout of blocks: what was kept of an older layout is
+/// not read.
+fn partition(name: &str) -> String {
+    format!("{name}-2")
 }
 
 /// The blocks that marshal keeps, so that their number and their bytes stay bounded.
@@ -294,10 +373,10 @@ impl Kept {
 fn archive<C>(name: &str, codec_config: C, page_cache: &CacheRef) -> prunable::Config<EightCap, C> {
     prunable::Config {
         translator: EightCap,
-        metadata_partition: format!("{name}-metadata"),
-        key_partition: format!("{name}-keys"),
+        metadata_partition: partition(&format!("{name}-metadata")),
+        key_partition: partition(&format!("{name}-keys")),
         key_page_cache: page_cache.clone(),
-        value_partition: format!("{name}-values"),
+        value_partition: partition(&format!("{name}-values")),
         compression: None,
         codec_config,
         items_per_section: SECTION_ITEMS,

@@ -237,7 +237,7 @@ impl World {
         let me = key.public_key();
         let peers = Peers::new(self.oracle.manager(), self.oracle.control(me.clone()));
         let scheme = Scheme::signer(self.namespace.as_bytes(), self.participants.clone(), key);
-        let identity = Identity { me, scheme: scheme.expect("a member is a participant"), peers };
+        let identity = Identity { me, scheme: scheme.expect("a member is a participant"), peers, floor: None };
         self.lives += 1;
         let context = self.context.child("validator").with_attribute("life", self.lives);
         let ended = Arc::new(Mutex::new(None));

@@ -88,6 +88,15 @@ pub enum Membership {
     },
 }
 
+/// How a validator takes part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// It follows, and does not vote: it may have voted before in views that it has forgotten.
+    pub witness: bool,
+    /// See [`Identity::floor`].
+    pub floor: Option<Bytes>,
+}
+
 /// A validator, ready to run.
 pub struct Validator {
     storage: PathBuf,
@@ -142,12 +151,21 @@ impl Validator {
         self.key.public_key().encode().as_ref().try_into().expect("a public key has 32 bytes")
     }
 
+    /// The public keys of all members.
+    pub fn members(&self) -> Vec<[u8; 32]> {
+        self.participants
+            .iter()
+            .map(|key| key.encode().as_ref().try_into().expect("a public key has 32 bytes"))
+            .collect()
+    }
+
     /// Runs the validator on the calling thread, with what it must remember on `shelf`, until `halted` resolves.
     ///
     /// # Errors
     /// Why the engine has stopped by itself, which it does when settling fails, or its shelf.
     pub fn run(
-        self,
+        &self,
+        part: Part,
         shelf: Arc<dyn Shelf>,
         agreement: Arc<dyn Agreement>,
         halted: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -158,12 +176,14 @@ impl Validator {
             .with_max_blocking_threads(FILE_THREADS)
             .with_tcp_nodelay(Some(true))
             .with_storage_directory(&self.storage);
-        let run = || tokio::Runner::new(runtime).start(|context| self.validate(context, shelf, agreement, halted));
+        let run =
+            || tokio::Runner::new(runtime).start(|context| self.validate(part, context, shelf, agreement, halted));
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(message(panic.as_ref())))
     }
 
     async fn validate(
-        self,
+        &self,
+        part: Part,
         runtime: tokio::Context,
         shelf: Arc<dyn Shelf>,
         agreement: Arc<dyn Agreement>,
@@ -174,11 +194,14 @@ impl Validator {
             Membership::Alone => nobody(),
             Membership::Committee { listen, members } => self.meet(&runtime, *listen, members)?,
         };
-        let scheme = Scheme::signer(self.namespace.as_bytes(), self.participants, self.key);
-        let scheme = scheme.expect("this validator is among the participants");
+        let (namespace, participants) = (self.namespace.as_bytes(), self.participants.clone());
+        let scheme = match part.witness {
+            true => Scheme::verifier(namespace, participants),
+            false => Scheme::signer(namespace, participants, self.key.clone()).expect("it is among the participants"),
+        };
         let metrics = runtime.child("metrics");
         let context = Context::real(runtime, shelf);
-        let identity = Identity { me, scheme, peers };
+        let identity = Identity { me, scheme, peers, floor: part.floor };
         let node = node::start(&context, agreement.clone(), identity, Channels::of(channels), self.timing).await;
         agreement.started(Arc::new(move || metrics.encode()));
         let outcome = match select(halted, pin!(node.ended())).await {

@@ -10,10 +10,14 @@
 //! - [`balance`]: from a balance, or its absence, to the root that a batch claims.
 //! - [`prefix`]: from a block's first kilobyte, where the batch's header stands, to the block's digest. BLAKE3 is itself a tree,
 //!   so that needs neither the records nor another hash.
-//! - [`settled`]: both together. What is left is that a quorum has signed the block's digest; that is the consensus engine's to
-//!   check, and [`settled::SettledProof::verify`] asks for it.
+//! - [`block`]: what that kilobyte holds. [`anchor`]: from there to the block that a quorum has signed, and the barrier by which a
+//!   reader knows that nothing newer was final when he asked.
+//! - [`settled`]: all together, in answer to a question. What is left is that a quorum has signed a block's digest; that is the consensus
+//!   engine's to check, and [`settled::SettledProof::verify`] asks for it.
 
+pub mod anchor;
 pub mod balance;
+pub mod block;
 pub mod prefix;
 pub mod settled;
 #[cfg(test)]
@@ -25,8 +29,18 @@ mod tests;
 pub enum ProofError {
     #[error("{what} at byte {at}: the proof is cut, or not the one encoding of anything")]
     Encoding { what: &'static str, at: usize },
-    #[error("the block that is proven carries no batch: {0}")]
-    NoBatch(&'static str),
+    #[error("what is proven is no block with a batch: {0}")]
+    NoBlock(&'static str),
+    #[error("the block at height {height} is not the one that the block above it was built on")]
+    Link { height: u64 },
+    #[error("the number that was drawn for this question stands in none of the blocks: the answer may be stale")]
+    NoBarrier,
+    #[error("the answer is of batch {found}, one of batch {wanted} or later was asked for: it is stale")]
+    Stale { found: u64, wanted: u64 },
+    #[error("the answer is of account {account}, asset {asset}, which was not asked for")]
+    OtherBalance { account: u32, asset: u16 },
+    #[error("the answer is of shard {found}, which was not asked for")]
+    OtherShard { found: u16 },
     #[error("the balance leads to another root than the batch claims")]
     Root,
     #[error("no quorum of the validators has signed this block")]

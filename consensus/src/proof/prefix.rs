@@ -47,6 +47,11 @@ impl PrefixProof {
         &self.chunk
     }
 
+    /// Whether the chunk is all there is.
+    pub fn is_whole(&self) -> bool {
+        self.siblings.is_empty()
+    }
+
     /// The digest of whatever begins with this chunk.
     pub fn digest(&self) -> Digest {
         let Some((last, below)) = self.siblings.split_last() else {

@@ -4,9 +4,11 @@ use ed25519_dalek::SigningKey;
 use wirebook_matcher::Software;
 use wirebook_matcher::flow::Random;
 
+use super::anchor::Anchor;
 use super::balance::BalanceProof;
+use super::block::{BlockHead, Note, notes_digest};
 use super::prefix::{CHUNK, PrefixProof};
-use super::settled::{BLOCK_CONTEXT, SettledProof};
+use super::settled::{Question, SettledProof};
 use super::*;
 use crate::batch::{Batch, Header};
 use crate::ledger::{Balance, MAX_ACCOUNTS, MAX_ASSETS};
@@ -90,56 +92,137 @@ fn the_first_chunk_of_anything_leads_to_its_digest() {
     }
 }
 
-/// A block of one batch that claims `root`, as the engine hashes it.
-fn block(root: [u8; 32], records: usize) -> Vec<u8> {
+/// A batch of shard 3 that claims `root`.
+fn batch(number: u64, root: [u8; 32], records: usize) -> Batch {
     let [previous, events, previous_root] = [[1; 32], [2; 32], [3; 32]];
-    let (first_seq, last_seq, number) = (7, 9, 4);
-    let header = Header { shard: 0, number, first_seq, last_seq, previous, events, previous_root, next_root: root };
-    let batch = Batch::seal(header, &vec![5; records], &SigningKey::from_bytes(&[9; 32])).unwrap();
-    let (height, settles) = (6u64.to_le_bytes(), number.to_le_bytes());
-    [BLOCK_CONTEXT, &[8; 32], &height, &settles, batch.as_bytes()].concat()
+    let (first_seq, last_seq) = (7, 9);
+    let header = Header { shard: 3, number, first_seq, last_seq, previous, events, previous_root, next_root: root };
+    Batch::seal(header, &vec![5; records], &SigningKey::from_bytes(&[9; 32])).unwrap()
 }
 
-fn settled(machine: &Machine<Software>, block: &[u8]) -> SettledProof {
+/// Blocks on one another, oldest first: the number of the batch that each carries if it does, its root, its notes.
+fn chain(blocks: &[(Option<u64>, [u8; 32], &[Note])], records: usize) -> Vec<PrefixProof> {
+    let (mut parent, mut settles, mut proofs) = ([8; 32], 3, Vec::new());
+    for ((number, root, notes), height) in blocks.iter().zip(6..) {
+        settles = number.unwrap_or(settles);
+        let head = BlockHead { parent, height, settles, notes: notes_digest(notes) };
+        let batch = number.map_or(Vec::new(), |number| batch(number, *root, records).as_bytes().to_vec());
+        let proof = head.prove(&batch);
+        assert_eq!(proof.digest(), *blake3::hash(&[&head.encode()[..], &batch].concat()).as_bytes());
+        parent = proof.digest();
+        proofs.push(proof);
+    }
+    proofs.reverse();
+    proofs
+}
+
+const QUESTION: Question = Question { shard: 3, account: 2, asset: 1, note: None, at_least: 0 };
+
+fn signed(proof: &SettledProof) -> impl Fn(&[u8; 32], &[u8]) -> bool + use<> {
+    let digest = proof.anchor.chain[0].digest();
+    move |found, certificate| *found == digest && certificate == b"signed"
+}
+
+fn settled(machine: &Machine<Software>, chain: Vec<PrefixProof>, noted: Option<(u8, Vec<Note>)>) -> SettledProof {
     let balance = BalanceProof::of(machine, 2, 1).unwrap();
-    SettledProof { balance, block: PrefixProof::of(block), certificate: b"signed".to_vec() }
+    SettledProof { balance, anchor: Anchor { chain, certificate: b"signed".to_vec(), noted } }
 }
 
 #[test]
-fn a_settled_balance_is_shown_by_a_few_kilobytes_and_no_link_can_be_left_out() {
+fn a_settled_balance_is_shown_by_a_few_kilobytes() {
     let machine = busy();
     for records in [0, 100, 70_000, 2_000_000] {
-        let block = block(machine.root(), records);
-        let proof = settled(&machine, &block);
-        let digest = *blake3::hash(&block).as_bytes();
-        let signed = |found: &[u8; 32], certificate: &[u8]| *found == digest && certificate == b"signed";
-        let shown = proof.verify(signed).unwrap();
-        assert_eq!((shown.height, shown.header.number, shown.header.next_root), (6, 4, machine.root()));
+        let proof = settled(&machine, chain(&[(Some(4), machine.root(), &[])], records), None);
+        let shown = proof.verify(&QUESTION, signed(&proof)).unwrap();
+        assert_eq!((shown.height, shown.header.number, shown.barrier), (6, 4, None));
         let bytes = proof.encode();
         assert!(bytes.len() < 3000, "{} bytes", bytes.len());
         assert_eq!(SettledProof::decode(&bytes).unwrap(), proof);
-        assert_eq!(proof.verify(|_, _| false), Err(ProofError::NotCertified));
     }
-    let elsewhere = settled(&machine, &block([0; 32], 100));
-    assert_eq!(elsewhere.verify(|_, _| true), Err(ProofError::Root));
-    let not_a_block = settled(&machine, b"something that was signed");
-    assert!(matches!(not_a_block.verify(|_, _| true), Err(ProofError::NoBatch(_))));
-    let empty = settled(&machine, &block(machine.root(), 0)[..BLOCK_CONTEXT.len() + 48]);
-    assert!(matches!(empty.verify(|_, _| true), Err(ProofError::NoBatch(_))), "a block without a batch");
+}
+
+#[test]
+fn a_barrier_shows_that_nothing_newer_was_final() {
+    let machine = busy();
+    let (root, note) = (machine.root(), [7; 32]);
+    let notes: &[Note] = &[[1; 32], note];
+    // The batch, a block that only the next makes final, the barrier above it.
+    let after = chain(&[(Some(4), root, &[]), (None, root, &[]), (None, root, notes)], 100);
+    let proof = settled(&machine, after, Some((0, notes.to_vec())));
+    let question = Question { note: Some(note), at_least: 4, ..QUESTION };
+    let shown = proof.verify(&question, signed(&proof)).unwrap();
+    assert_eq!((shown.height, shown.header.number, shown.barrier), (8, 4, Some(8)));
+    assert_eq!(SettledProof::decode(&proof.encode()).unwrap(), proof);
+    // A batch on top of the barrier; and both in one block.
+    let below = chain(&[(None, root, notes), (Some(4), root, &[])], 100);
+    let proof = settled(&machine, below, Some((1, notes.to_vec())));
+    assert_eq!(proof.verify(&question, signed(&proof)).unwrap().barrier, Some(6));
+    let within = settled(&machine, chain(&[(Some(4), root, notes)], 100), Some((0, notes.to_vec())));
+    assert_eq!(within.verify(&question, signed(&within)).unwrap().barrier, Some(6));
+}
+
+/// Each lie that an answer can tell is refused, with its reason.
+#[test]
+fn no_link_can_be_left_out_or_replaced() {
+    let machine = busy();
+    let (root, note) = (machine.root(), [7; 32]);
+    let notes: &[Note] = &[note];
+    let blocks = [(Some(4), root, &[][..]), (None, root, notes)];
+    let question = Question { note: Some(note), at_least: 4, ..QUESTION };
+    let truth = settled(&machine, chain(&blocks, 100), Some((0, notes.to_vec())));
+    truth.verify(&question, signed(&truth)).unwrap();
+    let refused = |lie: &SettledProof, question: &Question| lie.verify(question, signed(lie)).unwrap_err();
+
+    let mut lie = truth.clone();
+    lie.balance.balance.available += 1;
+    assert_eq!(refused(&lie, &question), ProofError::Root, "another balance");
+    lie = settled(&machine, chain(&[(Some(4), [0; 32], &[]), (None, root, notes)], 100), Some((0, notes.to_vec())));
+    assert_eq!(refused(&lie, &question), ProofError::Root, "another root");
+    lie = truth.clone();
+    lie.balance = BalanceProof::of(&machine, 3, 1).unwrap();
+    assert_eq!(refused(&lie, &question), ProofError::OtherBalance { account: 3, asset: 1 });
+    assert_eq!(truth.verify(&question, |_, _| false), Err(ProofError::NotCertified), "a certificate of another block");
+    lie = truth.clone();
+    lie.anchor.chain.remove(0);
+    assert_eq!(lie.verify(&question, signed(&truth)), Err(ProofError::NotCertified), "the signed block is left out");
+    lie.anchor.chain.clear();
+    assert!(matches!(lie.verify(&question, |_, _| true), Err(ProofError::NoBlock(_))), "no block at all");
+    lie = truth.clone();
+    lie.anchor.chain[1] = chain(&[(Some(4), root, &[])], 101).remove(0);
+    assert_eq!(refused(&lie, &question), ProofError::Link { height: 6 }, "a block of another chain");
+    lie = truth.clone();
+    lie.anchor.chain.pop();
+    assert!(matches!(refused(&lie, &question), ProofError::NoBlock(_)), "no batch");
+    assert_eq!(refused(&truth, &Question { at_least: 5, ..question }), ProofError::Stale { found: 4, wanted: 5 });
+    assert_eq!(refused(&truth, &Question { shard: 0, ..question }), ProofError::OtherShard { found: 3 });
+    for noted in
+        [None, Some((1, notes.to_vec())), Some((0, vec![])), Some((0, vec![note, note])), Some((9, notes.to_vec()))]
+    {
+        lie = truth.clone();
+        lie.anchor.noted = noted;
+        assert_eq!(refused(&lie, &question), ProofError::NoBarrier, "{:?}", lie.anchor.noted);
+    }
+    let other = Question { note: Some([8; 32]), ..question };
+    assert_eq!(refused(&truth, &other), ProofError::NoBarrier, "somebody else's barrier");
+    lie.anchor.chain = vec![PrefixProof::of(b"something that was signed")];
+    assert!(matches!(refused(&lie, &question), ProofError::NoBlock(_)));
 }
 
 #[test]
 fn a_settled_proof_with_any_bit_changed_is_refused() {
     let machine = busy();
-    let block = block(machine.root(), 5_000);
-    let digest = *blake3::hash(&block).as_bytes();
-    let bytes = settled(&machine, &block).encode();
+    let (root, notes) = (machine.root(), [[7; 32], [6; 32]]);
+    let blocks = chain(&[(Some(4), root, &[]), (None, root, &notes)], 5_000);
+    let proof = settled(&machine, blocks, Some((0, notes.to_vec())));
+    let (bytes, signed) = (proof.encode(), signed(&proof));
+    let question = Question { note: Some([7; 32]), ..QUESTION };
     let mut random = Random::new(1);
-    for _ in 0..4_000 {
+    for _ in 0..6_000 {
         let mut damaged = bytes.clone();
         damaged[random.below(bytes.len() as u64) as usize] ^= 1 << random.below(8);
-        let holds = SettledProof::decode(&damaged)
-            .is_ok_and(|proof| proof.verify(|found, certificate| *found == digest && certificate == b"signed").is_ok());
-        assert!(!holds);
+        assert!(!SettledProof::decode(&damaged).is_ok_and(|proof| proof.verify(&question, &signed).is_ok()));
+    }
+    for length in 0..bytes.len() {
+        assert!(SettledProof::decode(&bytes[..length]).is_err());
     }
 }

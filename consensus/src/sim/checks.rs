@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{Batch, Digest32, VerifyingKey};
 use crate::execute::MachineExecutor;
+use crate::ledger::Balance;
 use crate::validator::embedded::Observer;
 use crate::validator::executor::Executor;
 use crate::validator::status::Finalized;
 
 use super::disk::Disk;
-use super::venue::SHARD;
+use super::venue::{FIRST_TRADER, SHARD, TRADERS};
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +29,7 @@ pub enum Check {
     Balance,
     /// Once all faults are over everything that was sealed becomes final everywhere; nobody honest has stopped.
     Progress,
-    /// What a reader is told is final was settled, and is never taken back.
+    /// What a reader is told is final was settled, and is never taken back; reads behind a barrier are linearizable.
     Reads,
     /// The same seed gives the same run.
     Rerun,
@@ -77,6 +78,8 @@ pub(super) struct Ledgers {
     settled: BTreeMap<u64, (Digest32, usize)>,
     /// Re-executes what is settled, once.
     executor: MachineExecutor,
+    /// What the traders have after each batch, from batch 1.
+    balances: Vec<Vec<Balance>>,
     /// What each member has told to be final.
     told: Vec<Finalized>,
     /// Members that are no judge and no witness: they lie.
@@ -86,6 +89,8 @@ pub(super) struct Ledgers {
     pub(super) violation: Option<Violation>,
     /// Contradictions of liars that were seen.
     pub(super) caught: u64,
+    /// Reads behind a barrier that were answered.
+    pub(super) reads: u64,
 }
 
 impl Ledgers {
@@ -97,12 +102,14 @@ impl Ledgers {
             sealed: BTreeMap::new(),
             settled: BTreeMap::new(),
             executor,
+            balances: Vec::new(),
             told: vec![none; members],
             liars,
             keys: Vec::new(),
             trace: blake3::Hasher::new(),
             violation: None,
             caught: 0,
+            reads: 0,
         }
     }
 
@@ -188,13 +195,13 @@ impl Ledgers {
                 Ok(root) if root != batch.header().next_root || root != finalized.root => {
                     Err(invalid("its records lead to another root".to_owned()))
                 }
-                Ok(_) => self
-                    .executor
-                    .machine()
-                    .books()
-                    .ledger()
-                    .check()
-                    .map_err(|unbalanced| (Check::Balance, format!("after batch {number}: {unbalanced}"))),
+                Ok(_) => {
+                    let ledger = self.executor.machine().books().ledger();
+                    let traders = FIRST_TRADER..FIRST_TRADER + TRADERS;
+                    let balances = traders.flat_map(|account| [0, 1].map(|asset| ledger.balance(account, asset)));
+                    self.balances.push(balances.collect());
+                    ledger.check().map_err(|unbalanced| (Check::Balance, format!("after batch {number}: {unbalanced}")))
+                }
             }
         };
         if let Err((check, what)) = verdict {
@@ -231,6 +238,18 @@ impl Ledgers {
             let (now, before) = (finalized.height, self.told[member].height);
             self.fail(Check::Reads, format!("member {member} says that it is at {now}, and was at {before} before"));
         }
+    }
+
+    /// What a trader has after a batch that was settled.
+    pub(super) fn balance(&self, number: u64, account: u32, asset: u16) -> Option<Balance> {
+        let after = self.balances.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
+        after.get((account - FIRST_TRADER) as usize * 2 + usize::from(asset)).copied()
+    }
+
+    /// A read of a member was answered as of a batch.
+    pub(super) fn answered(&mut self, member: usize, number: u64) {
+        self.reads += 1;
+        self.note("reads", &[member as u64, number]);
     }
 
     fn witnessed(&mut self, by: usize, key: &[u8; 32], what: &str) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wirebook_engine::shelf::{Done, Shelf, ShelfBlob, ShelfError};
-use wirebook_engine::{Agreement, Body, Next, Place, Verdict};
+use wirebook_engine::{Agreement, Body, Moment, Next, Note, Place, Verdict};
 use wirebook_matcher::flow::Random;
 
 use crate::batch::{Batch, VerifyingKey};
@@ -123,6 +123,11 @@ impl Running {
         Ok(Self { core, agreement, shelf, disks: disks.clone(), planted })
     }
 
+    /// Whether there is somebody to answer.
+    pub(super) fn is_up(&self) -> bool {
+        !self.disks.off() && !self.core.status.stopped()
+    }
+
     /// What a reader is told to be final; `None` without power.
     pub(super) fn read(&self) -> Option<Finalized> {
         let told = match self.planted {
@@ -233,9 +238,33 @@ impl Agreement for Forger {
         Verdict::Valid
     }
 
-    fn settle(&self, number: u64, body: &Body, place: &Place<'_>) -> bool {
+    fn settle(&self, body: Option<&Body>, place: &Place<'_>) -> bool {
         // It lies to the others, not to itself.
-        self.core.settle(number, body, place)
+        self.core.settle(body, place)
+    }
+
+    fn remember(&self, place: &Place<'_>) {
+        self.core.remember(place);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.core.notes()
+    }
+
+    fn noted(&self) -> Moment<'_> {
+        self.core.noted()
+    }
+
+    fn asked(&self) -> Vec<Note> {
+        self.core.asked()
+    }
+
+    fn asks(&self) -> Moment<'_> {
+        self.core.asks()
+    }
+
+    fn heard(&self, member: [u8; 32], notes: &[u8]) {
+        self.core.heard(member, notes);
     }
 
     fn settled(&self, height: u64) {
@@ -266,9 +295,33 @@ impl Agreement for Dropper {
         self.core.verify(number, body)
     }
 
-    fn settle(&self, number: u64, body: &Body, place: &Place<'_>) -> bool {
-        let catches_up = self.begun > 0 && number == self.begun + 1;
-        catches_up || self.core.settle(number, body, place)
+    fn settle(&self, body: Option<&Body>, place: &Place<'_>) -> bool {
+        let catches_up = self.begun > 0 && body.is_some() && place.settles == self.begun + 1;
+        catches_up || self.core.settle(body, place)
+    }
+
+    fn remember(&self, place: &Place<'_>) {
+        self.core.remember(place);
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.core.notes()
+    }
+
+    fn noted(&self) -> Moment<'_> {
+        self.core.noted()
+    }
+
+    fn asked(&self) -> Vec<Note> {
+        self.core.asked()
+    }
+
+    fn asks(&self) -> Moment<'_> {
+        self.core.asks()
+    }
+
+    fn heard(&self, member: [u8; 32], notes: &[u8]) {
+        self.core.heard(member, notes);
     }
 
     fn settled(&self, height: u64) {

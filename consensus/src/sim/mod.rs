@@ -14,6 +14,8 @@ mod plan;
 #[cfg(feature = "engine")]
 mod planted;
 #[cfg(feature = "engine")]
+mod readers;
+#[cfg(feature = "engine")]
 mod run;
 pub mod venue;
 

@@ -24,6 +24,8 @@ pub enum Planted {
     ApplyTwice,
     /// Readers are told what is executed, as if it were final.
     TellExecuted,
+    /// Readers take what a member has at hand, and do not wait for their barrier.
+    StaleRead,
     /// A validator that starts again cuts the last batch from its store as if it were torn.
     CutOneMore,
     /// Something depends on what the seed does not decide.
@@ -32,7 +34,7 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::SkipSync,
         Self::SkipStoreSync,
         Self::ForgetVotes,
@@ -42,6 +44,7 @@ impl Planted {
         Self::DropInCatchUp,
         Self::ApplyTwice,
         Self::TellExecuted,
+        Self::StaleRead,
         Self::CutOneMore,
         Self::RealClock,
     ];
@@ -58,6 +61,7 @@ impl Planted {
             Self::DropInCatchUp => "drop-in-catch-up",
             Self::ApplyTwice => "apply-twice",
             Self::TellExecuted => "tell-executed",
+            Self::StaleRead => "stale-read",
             Self::CutOneMore => "cut-one-more",
             Self::RealClock => "real-clock",
         }
@@ -77,7 +81,7 @@ impl Planted {
             Self::AcceptWrongRoot | Self::AcceptForged => &[Validity],
             Self::QuorumLessOne => &[Agreement],
             Self::DropInCatchUp | Self::ApplyTwice => &[Progress, Restart],
-            Self::TellExecuted => &[Reads],
+            Self::TellExecuted | Self::StaleRead => &[Reads],
             Self::RealClock => &[Rerun],
         }
     }
@@ -89,7 +93,7 @@ impl Planted {
             Self::AcceptWrongRoot | Self::QuorumLessOne => &[Fault::Gateway],
             Self::AcceptForged => &[Fault::Roots],
             Self::DropInCatchUp | Self::ApplyTwice => &[Fault::Crash, Fault::Partition],
-            Self::TellExecuted => &[Fault::Partition],
+            Self::TellExecuted | Self::StaleRead => &[Fault::Partition],
             Self::RealClock => &[],
         }
     }

@@ -18,6 +18,7 @@ use super::checks::{Check, Checks, Ledgers, Violation};
 use super::member::{Disks, Forgeries, Running};
 use super::plan::{Act, Fault, GOOD, Lie, MEMBERS, Plan};
 use super::planted::Planted;
+use super::readers::Readers;
 use super::venue::{SHARD, Venue};
 
 /// How often the gateway, the readers and the faults have their turn.
@@ -55,6 +56,8 @@ pub struct Outcome {
     pub batches: u64,
     /// Crashes, and starts after them.
     pub crashes: u64,
+    /// Reads behind a barrier that were answered, and judged.
+    pub reads: u64,
     /// Contradictions of lying members that others have seen.
     pub caught: u64,
     /// Simulated time.
@@ -79,6 +82,7 @@ pub fn run(setup: &Setup) -> Outcome {
         lied: None,
         forgeries: Forgeries::default(),
         links: Vec::new(),
+        readers: Readers::default(),
         counts: counts.clone(),
     };
     let scenario = Box::new(|world: World| -> simulated::Task { Box::pin(cluster.scenario(world)) });
@@ -99,6 +103,7 @@ pub fn run(setup: &Setup) -> Outcome {
         trace: ledgers.trace(),
         batches: ledgers.height(),
         crashes,
+        reads: ledgers.reads,
         caught: ledgers.caught,
         time,
     }
@@ -144,12 +149,14 @@ struct Cluster {
     forgeries: Forgeries,
     /// Links that are not as they should be, and until when.
     links: Vec<(Duration, usize, usize)>,
+    readers: Readers,
     counts: Arc<Mutex<(u64, Duration)>>,
 }
 
 impl Cluster {
     async fn scenario(mut self, mut world: World) {
         self.checks.lock().know_keys(world.public_keys());
+        self.readers = Readers::new(world.public_keys());
         for from in 0..MEMBERS {
             for to in (0..MEMBERS).filter(|to| *to != from) {
                 world.link(from, to, self.usual(from, to)).await;
@@ -179,11 +186,12 @@ impl Cluster {
             self.mend(&mut world).await;
             self.seal(now);
             self.offer();
-            self.read();
+            self.read(now);
         }
         self.judge(world.now());
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).1 = world.now();
         // Nothing of the world may outlive it.
+        self.readers = Readers::default();
         self.members.clear();
     }
 
@@ -346,9 +354,16 @@ impl Cluster {
         }
     }
 
-    /// Somebody asks somebody how far it is.
-    fn read(&mut self) {
+    /// Somebody asks somebody how far it is; readers call for balances and are answered.
+    fn read(&mut self, now: Duration) {
+        self.readers.look(now, self.planted, &self.checks);
         let member = self.random.below(MEMBERS as u64) as usize;
+        if self.random.chance(1, 20)
+            && let Some((running, _)) = self.members[member].running.first()
+            && running.is_up()
+        {
+            self.readers.call((member, running), now, &mut self.random, &self.checks);
+        }
         if self.random.chance(1, 2)
             && let Some((running, _)) = self.members[member].running.first()
             && let Some(finalized) = running.read()
@@ -412,10 +427,13 @@ mod tests {
 
     #[test]
     fn no_seed_breaks_a_rule_and_each_runs_the_same_twice() {
+        let mut reads = 0;
         for seed in seeds() {
             let outcome = run_twice(&Setup { seed, faults: Fault::ALL.to_vec(), planted: None });
             assert_eq!(outcome.violation, None, "seed {seed}");
+            reads += outcome.reads;
         }
+        assert!(reads > 10, "{reads} reads were answered");
     }
 
     #[test]

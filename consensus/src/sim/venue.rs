@@ -6,6 +6,7 @@ use wirebook_matcher::abi::{Capabilities, Command, Kind, SelfTrade, Side, TimeIn
 use wirebook_matcher::flow::Random;
 
 use crate::batch::{Batch, Digest32, GENESIS_DIGEST, Header, SigningKey, VerifyingKey};
+use crate::ledger::Balance;
 use crate::machine::Machine;
 use crate::record::{
     Account, Asset, EpochOpen, Fee, Instrument, Order, Origin, Payload, Protocol, Record, Registry, Rounding, Scaled,
@@ -18,8 +19,8 @@ const SLOTS: u32 = 64;
 const MAX_QTY: u32 = 100;
 const BAND: u32 = 16;
 /// Accounts that trade, each with a session of the same number less one; accounts 0 and 1 are the world's and the venue's.
-const TRADERS: u32 = 4;
-const FIRST_TRADER: u32 = 2;
+pub(super) const TRADERS: u32 = 4;
+pub(super) const FIRST_TRADER: u32 = 2;
 const MONEY: i128 = 1_000_000;
 /// Bytes of a batch's records, its seal not counted.
 const BYTES: (u64, u64) = (400, 4_000);
@@ -113,6 +114,11 @@ impl Venue {
     /// Fills so far.
     pub fn fills(&self) -> u64 {
         self.machine.books().fills()
+    }
+
+    /// What an account has of an asset after the last batch.
+    pub fn balance(&self, account: u32, asset: u16) -> Balance {
+        self.machine.books().balance(account, asset)
     }
 
     /// Seals the next batch and goes on from it.

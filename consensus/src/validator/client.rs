@@ -62,7 +62,9 @@ impl Client {
     /// What the connection reports. It is not to be used again then.
     pub fn ask(&mut self, request: &Request<'_>) -> io::Result<Answer> {
         let patience = match request {
-            Request::Wait { millis, .. } => PATIENCE + Duration::from_millis((*millis).into()),
+            Request::Wait { millis, .. } | Request::Read { millis, .. } => {
+                PATIENCE + Duration::from_millis((*millis).into())
+            }
             _ => PATIENCE,
         };
         self.stream.get_ref().set_read_timeout(Some(patience))?;

@@ -11,11 +11,16 @@ use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use wirebook_engine::block::MAX_BODY_BYTES;
-use wirebook_engine::{Agreement, Body, Metrics, Next, Place, Verdict};
+use wirebook_engine::{Agreement, Body, Metrics, Moment, Next, Note, Place, Verdict};
 
 use crate::batch::{Batch, Digest32, MAX_BATCH_BYTES};
+use crate::proof::anchor::Anchor;
+use crate::proof::settled::SettledProof;
 
 use super::inbox::{Inbox, OfferError, Taken};
+use super::notes::Notes;
+use super::reading::{self, Reader, Unread, Wanted};
+use super::recent::{Recent, Settled};
 use super::replica::{Refusal, Replica, SharedStore, Tip, lock};
 use super::status::{Fault, Finalized, Status};
 use super::store::StoreError;
@@ -40,7 +45,11 @@ pub(crate) struct Core<V: Volume = Directory> {
     halt: Mutex<Option<oneshot::Sender<()>>>,
     /// The engine's own metrics, once it runs.
     metrics: Mutex<Option<Metrics>>,
-    certified: Mutex<Option<Certified>>,
+    /// Barriers on their way into a block.
+    pub(crate) notes: Notes,
+    /// The newest settled blocks.
+    pub(super) recent: Recent,
+    reader: Reader,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -91,7 +100,9 @@ impl<V: Volume> Core<V> {
             pending: Mutex::new(None),
             halt: Mutex::new(Some(halt)),
             metrics: Mutex::new(None),
-            certified: Mutex::new(None),
+            notes: Notes::default(),
+            recent: Recent::default(),
+            reader: Reader::default(),
             observer,
         };
         (core, halted)
@@ -184,7 +195,21 @@ impl<V: Volume> Core<V> {
 
     /// The newest settled block that there is a certificate of.
     pub(super) fn newest_certified(&self) -> Option<Certified> {
-        lock(&self.certified).clone()
+        let Settled { head, digest, certificate, .. } = self.recent.newest_signed()?;
+        let (number, height, parent) = (head.settles, head.height, head.parent);
+        Some(Certified { number, height, parent, digest, certificate: certificate.unwrap_or_default() })
+    }
+
+    /// Answers a reader, without waiting.
+    pub(crate) fn read_proven(&self, wanted: &Wanted) -> Result<SettledProof, Unread> {
+        self.reader.read(&self.replica, &self.store, &self.recent, wanted)
+    }
+
+    /// From the newest batch that can be shown to be final to the signatures.
+    pub(super) fn newest_anchor(&self) -> Result<Anchor, Unread> {
+        let stored = lock(&self.store).tip();
+        let chain = self.recent.chain(1, stored, None).ok_or(Unread::NotYet)?;
+        reading::anchor(&self.store, &chain, None)
     }
 
     /// The engine's metrics; empty before it runs.
@@ -211,6 +236,28 @@ impl<V: Volume> Core<V> {
         self.applied.load(Ordering::Acquire)
     }
 
+    /// Checks and stores an agreed batch.
+    fn settle_batch(&self, number: u64, body: &Body) -> bool {
+        let Some(batch) = self.batch(number, body) else {
+            self.fail(Fault::Engine(format!("what was agreed on as batch {number} is none")));
+            return false;
+        };
+        if let Err(refusal) = self.check(&batch) {
+            match refusal {
+                Refusal::Store(error) => self.fail(Fault::Store(error)),
+                // The fault that halted the replica is published already, or waits to be.
+                Refusal::Halted => {
+                    let pending = lock(&self.pending).take().map(|(_, fault)| fault);
+                    self.fail(pending.unwrap_or_else(|| Fault::Engine(refusal.to_string())));
+                }
+                refusal => drop(self.refuse(&batch, refusal)),
+            }
+            return false;
+        }
+        let stored = self.store(&batch).map_err(|error| self.fail(Fault::Store(error.to_string())));
+        stored.is_ok()
+    }
+
     /// Stores a checked batch and says so.
     fn store(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut store = lock(&self.store);
@@ -229,6 +276,12 @@ impl<V: Volume> Core<V> {
         }
         Ok(())
     }
+}
+
+/// What readers are told of a block.
+fn settled(place: &Place<'_>, carries: Option<bool>) -> Settled {
+    let Place { height, parent, digest, settles, notes, certificate } = *place;
+    Settled::new((height, settles), (parent, digest), notes, certificate, carries)
 }
 
 impl<V: Volume> Agreement for Core<V> {
@@ -274,30 +327,37 @@ impl<V: Volume> Agreement for Core<V> {
         }
     }
 
-    fn settle(&self, number: u64, body: &Body, place: &Place<'_>) -> bool {
-        let Some(batch) = self.batch(number, body) else {
-            self.fail(Fault::Engine(format!("what was agreed on as batch {number} is none")));
-            return false;
-        };
-        if let Err(refusal) = self.check(&batch) {
-            match refusal {
-                Refusal::Store(error) => self.fail(Fault::Store(error)),
-                // The fault that halted the replica is published already, or waits to be.
-                Refusal::Halted => {
-                    let pending = lock(&self.pending).take().map(|(_, fault)| fault);
-                    self.fail(pending.unwrap_or_else(|| Fault::Engine(refusal.to_string())));
-                }
-                refusal => drop(self.refuse(&batch, refusal)),
-            }
-            return false;
+    fn settle(&self, body: Option<&Body>, place: &Place<'_>) -> bool {
+        let settled = body.is_none_or(|body| self.settle_batch(place.settles, body));
+        if settled {
+            self.notes.settled(place.height, place.notes);
+            self.recent.add(self::settled(place, Some(body.is_some())));
         }
-        if let Some(certificate) = place.certificate {
-            let Place { height, parent, digest, .. } = *place;
-            let certified = Certified { number, height, parent, digest, certificate: certificate.to_vec() };
-            *lock(&self.certified) = Some(certified);
-        }
-        let stored = self.store(&batch).map_err(|error| self.fail(Fault::Store(error.to_string())));
-        stored.is_ok()
+        settled
+    }
+
+    fn remember(&self, place: &Place<'_>) {
+        self.recent.add(settled(place, None));
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.notes.to_propose()
+    }
+
+    fn noted(&self) -> Moment<'_> {
+        Box::pin(self.notes.any())
+    }
+
+    fn asked(&self) -> Vec<Note> {
+        self.notes.asked()
+    }
+
+    fn asks(&self) -> Moment<'_> {
+        Box::pin(self.notes.untold())
+    }
+
+    fn heard(&self, member: [u8; 32], notes: &[u8]) {
+        self.notes.heard(member, notes);
     }
 
     fn certified(&self, number: u64) {

@@ -17,12 +17,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use wirebook_engine::Validator;
 pub use wirebook_engine::{MAX_MEMBERS, Member, Membership, Timing};
+use wirebook_engine::{Part, Validator};
 
 use crate::batch::{Batch, VerifyingKey};
 
@@ -32,17 +32,27 @@ use super::evidence;
 use super::executor::Executor;
 pub use super::inbox::OfferError;
 use super::metrics;
+use super::notes::Asked;
+use super::reading::{Unread, Wanted};
 use super::replica::{Replica, ResumeError, lock};
 pub use super::status::{Fault, Finalized, WaitError};
 use super::store::{Store, StoreError};
 use super::volume::Directory;
+use crate::proof::anchor::Anchor;
+use crate::proof::block::Note;
+use crate::proof::settled::SettledProof;
 use crate::vault::{Counts, Options, Vault, VaultError};
 
 #[cfg(test)]
 mod tests;
 
+/// How long a reader that waits sleeps at a time, if nothing wakes it.
+const NEWS: Duration = Duration::from_millis(5);
+
 /// What votes are signed for, before the shard's number: votes of one chain mean nothing on another.
-const NAMESPACE: &str = "wirebook-settlement-shard";
+///
+/// It changes with the layout of blocks: layout 2 has notes.
+const NAMESPACE: &str = "wirebook-settlement-2-shard";
 
 /// What the votes of a shard's chain are signed for.
 pub fn namespace(shard: u16) -> String {
@@ -168,7 +178,7 @@ fn lock_directory(config: &Config) -> Result<File, StartError> {
 
 /// The validator's thread: runs the engine until it is halted, and never leaves a reader of the status waiting.
 fn run(engine: Validator, vault: Arc<Vault>, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
-    if let Err(reason) = engine.run(vault, core.clone(), halted.map(|_| ()).boxed()) {
+    if let Err(reason) = engine.run(Part::default(), vault, core.clone(), halted.map(|_| ()).boxed()) {
         // If settling has failed, that is published already, and this is only what follows from it.
         core.fail(Fault::Engine(reason));
     }
@@ -221,6 +231,59 @@ impl Handle {
     /// The newest settled block that this validator has a quorum's certificate of.
     pub fn certified(&self) -> Option<Certified> {
         self.core.newest_certified()
+    }
+
+    /// Proves what an account has of an asset: of what is final now, as far as this validator knows; or, with a note that the reader has just
+    /// drawn, of all that anybody could know to be final. Waits for that for a while.
+    ///
+    /// # Errors
+    /// Why it cannot be answered, or not within `patience`.
+    pub fn read(
+        &self,
+        account: u32,
+        asset: u16,
+        note: Option<Note>,
+        patience: Duration,
+    ) -> Result<SettledProof, String> {
+        let deadline = Instant::now() + patience;
+        let asked = match note {
+            Some(note) => {
+                let asked = self.core.notes.ask(note);
+                Some(asked.ok_or("as many readers wait for a barrier as may; ask again, or ask another validator")?)
+            }
+            None => None,
+        };
+        loop {
+            let barrier = asked.as_ref().map(Asked::settled);
+            if barrier != Some(None) {
+                let wanted = Wanted { account, asset, barrier: note.zip(barrier.flatten()) };
+                match self.core.read_proven(&wanted) {
+                    Ok(proof) => return Ok(proof),
+                    Err(Unread::Never(why)) => return Err(why),
+                    Err(Unread::NotYet) => {}
+                }
+            }
+            if let Some(fault) = self.core.status.fault() {
+                return Err(format!("settlement has stopped here: {fault}"));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.core.status.stopped() {
+                let what = if asked.is_some() { "the barrier is not final yet" } else { "nothing signed is at hand" };
+                return Err(format!("{what}: ask again, or ask another validator"));
+            }
+            self.core.recent.wait(left.min(NEWS));
+        }
+    }
+
+    /// From the newest batch that can be shown to be final to the signatures of a quorum.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub fn anchor(&self) -> Result<Anchor, String> {
+        self.core.newest_anchor().map_err(|unread| match unread {
+            Unread::NotYet => "nothing signed is at hand yet".into(),
+            Unread::Never(why) => why,
+        })
     }
 
     /// What the vault has written since the start: flushes, and bytes.

@@ -10,7 +10,9 @@
 //! - [`store`]: finalized batches, durable; over a [`volume`]. [`evidence`]: refused batches, kept for whoever has to judge.
 //! - [`inbox`]: batches on their way in, bounded. [`status`]: what the gateway may see of all this.
 //!
+//! - [`notes`]: barriers on their way into a block. [`recent`]: the newest settled blocks. [`reading`]: answers with proofs, from both.
 //! - [`service`]: the port at which a validator takes batches and answers questions; [`client`] is the other end, [`wire`] their bytes.
+//!   `reader` is a client that believes a quorum and nobody else.
 //!   [`metrics`]: what Prometheus is told.
 //!
 //! All of that knows nothing of the consensus engine and is built without it. With feature `engine`, `core` is what package
@@ -27,6 +29,11 @@ pub mod inbox;
 #[cfg(feature = "engine")]
 mod keep;
 pub mod metrics;
+pub mod notes;
+#[cfg(feature = "engine")]
+pub mod reader;
+pub mod reading;
+pub mod recent;
 pub mod replica;
 mod segment;
 pub mod service;

@@ -219,6 +219,12 @@ impl<V: Volume> Replica<V> {
         self.skips == Some(skip)
     }
 
+    /// A state to read from, at the last batch executed; `None`: nobody can read.
+    pub fn fork(&self) -> Option<Box<dyn Executor>> {
+        // What has refused a batch half way is in no state at all.
+        if self.halted { None } else { self.executor.fork() }
+    }
+
     /// The last batch executed.
     pub fn tip(&self) -> Tip {
         self.tip

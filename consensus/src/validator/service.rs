@@ -16,6 +16,7 @@ use super::inbox::OfferError;
 use super::status::{Finalized, WaitError};
 use super::wire::{Answer, Request, Tip, read_frame};
 use crate::batch::{Batch, VerifyingKey};
+use crate::proof::block::Note;
 
 /// Connections at a time.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -49,6 +50,18 @@ pub trait Node: Send + Sync + 'static {
 
     /// The newest certificate, as an answer.
     fn certified(&self) -> Option<Answer>;
+
+    /// Proves a balance: see [`Request::Read`].
+    ///
+    /// # Errors
+    /// Why it cannot be answered, or not in time.
+    fn read(&self, account: u32, asset: u16, note: Option<Note>, patience: Duration) -> Result<Vec<u8>, String>;
+
+    /// Proves the newest batch that is final.
+    ///
+    /// # Errors
+    /// Why it cannot be answered.
+    fn anchor(&self) -> Result<Vec<u8>, String>;
 
     /// Why settlement has stopped, if it has.
     fn fault(&self) -> Option<String>;
@@ -181,6 +194,11 @@ fn serve(stream: &TcpStream, identity: &Identity, node: &dyn Node, stop: &Atomic
             },
             Request::Certified => node.certified().unwrap_or_else(|| Answer::No("there is no certificate yet".into())),
             Request::Metrics => Answer::Text(node.metrics()),
+            Request::Read { account, asset, note, millis } => {
+                let patience = Duration::from_millis(millis.into()).min(MAX_WAIT);
+                node.read(account, asset, note, patience).map_or_else(Answer::No, Answer::Proof)
+            }
+            Request::Anchor => node.anchor().map_or_else(Answer::No, Answer::Proof),
         };
         answer.write(&mut writer)?;
         writer.flush()?;

@@ -16,6 +16,7 @@ use super::service::{Identity, Node, Service};
 use super::status::{Fault, Finalized, WaitError};
 use super::wire::Answer;
 use crate::batch::Batch;
+use crate::proof::block::Note;
 
 /// A running validator with its ports. Dropping it stops it.
 pub struct Serving {
@@ -117,6 +118,14 @@ impl Node for Handle {
         let certified = Self::certified(self)?;
         let super::embedded::Certified { number, height, parent, digest, certificate } = certified;
         Some(Answer::Certified(number, height, parent, digest, certificate))
+    }
+
+    fn read(&self, account: u32, asset: u16, note: Option<Note>, patience: Duration) -> Result<Vec<u8>, String> {
+        Self::read(self, account, asset, note, patience).map(|proof| proof.encode())
+    }
+
+    fn anchor(&self) -> Result<Vec<u8>, String> {
+        Self::anchor(self).map(|anchor| anchor.encode())
     }
 
     fn fault(&self) -> Option<String> {

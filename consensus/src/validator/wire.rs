@@ -12,11 +12,13 @@
 //! | batch | 5, number u64 | | batch | 105, the batch |
 //! | certified | 6 | | certified | 106, number u64, height u64, parent, digest, certificate |
 //! | metrics | 7 | | text | 107, text |
-//! | | | | gap | 108, expected u64 |
-//! | | | | no | 109, text: it cannot be answered, for now or here |
+//! | read | 8, account u32, asset u16, with a note u8 (0 or 1), the note (32; zeros without), milliseconds u32 | | gap | 108, expected u64 |
+//! | anchor | 9 | | no | 109, text: it cannot be answered, for now or here |
+//! | | | | proof | 110, a [`SettledProof`](crate::proof::settled::SettledProof), or an [`Anchor`](crate::proof::anchor::Anchor) |
 //!
 //! Offers are signed by the gateway already. A tip is signed by the validator, so that nobody in between can say that something is
-//! final; what a certificate says is signed by a quorum. Batches that are read are believed because of one of these.
+//! final; what a certificate says is signed by a quorum. Batches that are read are believed because of one of these. A proof needs no trust
+//! in who answers: whoever has the keys of the committee checks it alone.
 
 use std::io::{self, Read, Write};
 
@@ -24,15 +26,18 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use super::status::Finalized;
 use crate::batch::{Digest32, MAX_BATCH_BYTES};
+use crate::proof::block::Note;
 
 /// The version of all this.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The longest frame, its length not counted.
 pub const MAX_FRAME: usize = MAX_BATCH_BYTES + 1024;
 /// A request is at most this long, an offer excepted.
 const MAGIC: [u8; 4] = *b"WBVP";
 /// Signed ahead of a tip, so that it is never taken for anything else.
 const TIP_CONTEXT: &[u8; 24] = b"wirebook validator tip 1";
+/// Bytes of a read's content.
+const READ_BYTES: usize = 4 + 2 + 1 + 32 + 4;
 const TIP_BYTES: usize = 2 + 8 + 8 + 32 + 32 + 32;
 
 /// What a validator says of itself: how far it is, signed.
@@ -120,6 +125,19 @@ pub enum Request<'a> {
     Certified,
     /// Metrics, in Prometheus' text format.
     Metrics,
+    /// What an account has, with proof.
+    Read {
+        /// Whose.
+        account: u32,
+        /// Of what.
+        asset: u16,
+        /// A number that the reader has just drawn, which is to stand in a final block first.
+        note: Option<Note>,
+        /// How long he waits.
+        millis: u32,
+    },
+    /// Proof of the newest batch that is final.
+    Anchor,
 }
 
 /// What is answered.
@@ -143,6 +161,8 @@ pub enum Answer {
     Gap(u64),
     /// It cannot be answered.
     No(String),
+    /// A proof's bytes.
+    Proof(Vec<u8>),
 }
 
 fn bad(what: &str) -> io::Error {
@@ -202,6 +222,11 @@ impl<'a> Request<'a> {
             Self::Batch(number) => write_frame(to, 5, &[&number.to_le_bytes()]),
             Self::Certified => write_frame(to, 6, &[]),
             Self::Metrics => write_frame(to, 7, &[]),
+            Self::Read { account, asset, note, millis } => {
+                let (account, asset, millis) = (account.to_le_bytes(), asset.to_le_bytes(), millis.to_le_bytes());
+                write_frame(to, 8, &[&account, &asset, &[note.is_some().into()], &note.unwrap_or_default(), &millis])
+            }
+            Self::Anchor => write_frame(to, 9, &[]),
         }
     }
 
@@ -225,8 +250,26 @@ impl<'a> Request<'a> {
             (5, bytes) => Ok(Self::Batch(number(bytes)?)),
             (6, []) => Ok(Self::Certified),
             (7, []) => Ok(Self::Metrics),
+            (8, bytes) => Self::parse_read(bytes),
+            (9, []) => Ok(Self::Anchor),
             _ => Err(bad("no request of this protocol")),
         }
+    }
+
+    fn parse_read(bytes: &[u8]) -> io::Result<Self> {
+        let bytes: &[u8; READ_BYTES] = bytes.try_into().map_err(|_| bad("a request of another length"))?;
+        let note: Note = bytes[7..39].try_into().expect("32 bytes");
+        let note = match bytes[6] {
+            0 if note == Note::default() => None,
+            1 => Some(note),
+            _ => return Err(bad("a read with half a note")),
+        };
+        Ok(Self::Read {
+            account: u32::from_le_bytes(bytes[..4].try_into().expect("four bytes")),
+            asset: u16::from_le_bytes([bytes[4], bytes[5]]),
+            note,
+            millis: u32::from_le_bytes(bytes[39..].try_into().expect("four bytes")),
+        })
     }
 }
 
@@ -252,6 +295,7 @@ impl Answer {
             Self::Text(text) => write_frame(to, 107, &[shorten(text)]),
             Self::Gap(expected) => write_frame(to, 108, &[&expected.to_le_bytes()]),
             Self::No(why) => write_frame(to, 109, &[shorten(why)]),
+            Self::Proof(bytes) => write_frame(to, 110, &[bytes]),
         }
     }
 
@@ -284,6 +328,7 @@ impl Answer {
             107 => Self::Text(text(buffer)),
             108 => Self::Gap(number(buffer)?),
             109 => Self::No(text(buffer)),
+            110 => Self::Proof(std::mem::take(buffer)),
             _ => return Err(bad("no answer of this protocol")),
         })
     }
@@ -292,3 +337,6 @@ impl Answer {
 fn shorten(text: &str) -> &[u8] {
     &text.as_bytes()[..text.len().min(MAX_FRAME - 1)]
 }
+
+#[cfg(test)]
+mod tests;

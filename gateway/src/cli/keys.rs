@@ -19,7 +19,7 @@ const PORTS_APART: u16 = 100;
 /// Make the keys and configurations of a committee of validators, and of its gateway
 ///
 /// The folder gets a directory and a configuration for each validator (validator-1.toml ...), with a key of its own, the gateway's signing key
-/// and a piece for its configuration (gateway.toml). What is there already is kept: keys are never overwritten. On several machines,
+/// and a piece for its configuration (gateway.toml), and the public keys for whoever reads the ledger (committee.toml). What is there already is kept: keys are never overwritten. On several machines,
 /// change the addresses, and move each validator's directory to where it runs: its key must be in one place only.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -69,8 +69,13 @@ pub fn run(args: &KeysArgs) -> Result<(), Failure> {
     let at = |kind: u16, index: usize| format!("{host}:{}", port + kind * PORTS_APART + index as u16);
     let mut members = String::new();
     let mut named = String::from("\n# The validators of `wirebook keys`.\n");
+    let mut known = format!(
+        "# The validators of a shard: what a reader of the ledger must know. `owner` (a name) says which are run by the same people.\n\
+         shard = {shard}\n"
+    );
     for (index, key) in keys.iter().enumerate() {
         let _ = write!(members, "\n[[member]]\nkey = \"{key}\"\naddress = \"{}\"\n", at(0, index));
+        let _ = write!(known, "\n[[member]]\nkey = \"{key}\"\nserve = \"{}\"\n", at(1, index));
         let _ = write!(named, "[[settlement.validator]]\nkey = \"{key}\"\naddress = \"{}\"\n", at(1, index));
     }
     for index in 0..keys.len() {
@@ -94,6 +99,7 @@ pub fn run(args: &KeysArgs) -> Result<(), Failure> {
         write_new(&dir.join(format!("validator-{number}.toml")), &text)?;
     }
     write_new(&dir.join("gateway.toml"), &named)?;
+    write_new(&dir.join("committee.toml"), &known)?;
     println!("gateway      {gateway}");
     for (index, key) in keys.iter().enumerate() {
         println!("validator-{:<3}{key}  {}", index + 1, at(1, index));

@@ -11,7 +11,7 @@ use super::report::JsonOption;
 ///
 /// Four validators, the code of `wirebook validator`, over simulated disks, network and clock. Each seed is another story of crashes, torn
 /// writes, partitions, lost and late messages, validators that lie and a gateway that lies. What must hold is checked throughout:
-/// agreement, validity, nothing final lost, honest votes, balance, progress once the faults are over, what readers are told; and that a
+/// agreement, validity, nothing final lost, honest votes, balance, progress once the faults are over, linearizable reads; and that a
 /// seed runs the same way twice (one seed in ten). The first seed that breaks a rule is reported, and can be run again alone.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -87,6 +87,7 @@ mod engine {
         seeds: u64,
         batches: u64,
         crashes: u64,
+        reads: u64,
         contradictions_caught: u64,
         simulated_seconds: u64,
         seconds: f64,
@@ -107,6 +108,7 @@ mod engine {
                 .add("faults", &self.faults)
                 .add("batches final", grouped(self.batches))
                 .add("crashes", grouped(self.crashes))
+                .add("linearizable reads", grouped(self.reads))
                 .add("lies caught by votes", grouped(self.contradictions_caught))
                 .add("simulated time", format!("{} s", grouped(self.simulated_seconds)))
                 .add("time", seconds(self.elapsed));
@@ -207,6 +209,7 @@ mod engine {
                 told.seeds += 1;
                 told.batches += outcome.batches;
                 told.crashes += outcome.crashes;
+                told.reads += outcome.reads;
                 told.contradictions_caught += outcome.caught;
                 told.simulated_seconds += outcome.time.as_secs();
                 bar.set_position(told.seeds);

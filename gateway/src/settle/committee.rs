@@ -351,6 +351,12 @@ mod tests {
         fn certified(&self) -> Option<Answer> {
             None
         }
+        fn read(&self, _: u32, _: u16, _: Option<[u8; 32]>, _: Duration) -> Result<Vec<u8>, String> {
+            Err("it keeps no balances".into())
+        }
+        fn anchor(&self) -> Result<Vec<u8>, String> {
+            Err("it keeps no blocks".into())
+        }
         fn fault(&self) -> Option<String> {
             None
         }

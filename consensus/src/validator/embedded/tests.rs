@@ -199,7 +199,7 @@ fn an_idle_venue_makes_no_blocks() {
     assert_eq!(handle.wait_finalized(2, PATIENCE).expect("finalized").root, gateway.ledger.root());
     // Many idle views later, one block lets the engine forget them.
     let begin = std::time::Instant::now();
-    while handle.core.applied() == 2 && begin.elapsed() < PATIENCE {
+    while handle.core.applied() < 3 && begin.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!((handle.core.applied(), handle.finalized().height), (3, 2));

@@ -1,7 +1,9 @@
 //! `wirebook ledger`: balances, history and proofs, from a journal that is re-executed; transfers, through a running
 //! venue; what is settled, from a validator.
 
+mod balance;
 mod books;
+mod committee;
 mod prove;
 mod settled;
 mod transfer;
@@ -13,6 +15,9 @@ use clap::{Args, Subcommand};
 use super::failure::Failure;
 
 /// Balances, their history, proofs of them, transfers, and what validators have settled
+///
+/// From the validators, believed because a quorum has signed it: balance, check. From one validator, as it says: tip, wait, batch,
+/// certificate, metrics. From a venue's journal at hand, re-executed: balances, history, prove. Through a running venue: transfer.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -22,6 +27,7 @@ Examples:
   wirebook ledger check balance.proof --root 5e0c...
   wirebook ledger transfer --admin wirebook-data/admin.sock book 17 0 2 1 5000
   wirebook ledger tip --validator 127.0.0.1:9300
+  wirebook ledger balance 2 1 --committee committee/committee.toml
 
 Exit codes: 0 done and right; 1 ran, and found what it looks for (a broken journal, a proof that does not hold, a transfer that is \
 refused, what a validator does not hold); 2 bad use or bad input.")]
@@ -32,6 +38,7 @@ pub struct LedgerArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum LedgerCommand {
+    Balance(balance::BalanceArgs),
     Balances(books::BalancesArgs),
     History(books::HistoryArgs),
     Prove(prove::ProveArgs),
@@ -50,6 +57,7 @@ enum LedgerCommand {
 /// See the exit codes in its help.
 pub fn run(args: &LedgerArgs) -> Result<(), Failure> {
     match &args.command {
+        LedgerCommand::Balance(args) => balance::balance(args),
         LedgerCommand::Balances(args) => books::balances(args),
         LedgerCommand::History(args) => books::history(args),
         LedgerCommand::Prove(args) => prove::prove(args),
@@ -61,6 +69,13 @@ pub fn run(args: &LedgerArgs) -> Result<(), Failure> {
         LedgerCommand::Certificate(args) => settled::certificate(args),
         LedgerCommand::Metrics(args) => settled::metrics(args),
     }
+}
+
+/// Certificates are the consensus engine's to check.
+#[cfg(not(feature = "settlement"))]
+fn without_engine() -> Failure {
+    Failure::bad("this build cannot check certificates")
+        .next("build it with the cargo feature `settlement`, the default")
 }
 
 /// Which journal, and how far.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wirebook_settlement::ledger::{MAX_ACCOUNTS, MAX_ASSETS};
+#[cfg(feature = "settlement")]
+use wirebook_settlement::proof::ProofError;
 use wirebook_settlement::proof::balance::BalanceProof;
 use wirebook_settlement::record::Payload;
 
@@ -15,6 +17,8 @@ use super::super::output::Output;
 use super::super::report::{JsonOption, Lines, Report, tell};
 use super::Journal;
 use super::books::replay;
+use super::committee::Committee;
+use crate::hex::decode32;
 
 /// Prove what an account has of an asset, after the last sealed batch: a file of a kilobyte or so
 ///
@@ -40,19 +44,23 @@ pub struct ProveArgs {
     json: JsonOption,
 }
 
-/// Check a proof against a root that you trust: that of a finalized batch
+/// Check a proof against a root that you trust, that of a finalized batch; or one of `ledger balance` against a committee that you trust
 ///
-/// Exit code 0: the balance is what the proof says; 1: the proof is of another root, or damaged.
+/// Exit code 0: the balance is what the proof says; 1: the proof is of another root, or damaged, or no quorum has signed it.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
-  wirebook ledger check balance.proof --root 5e0c...")]
+  wirebook ledger check balance.proof --root 5e0c...
+  wirebook ledger check balance.proof --committee committee/committee.toml")]
 pub struct CheckArgs {
     /// The proof
     proof: PathBuf,
-    /// The root, 64 hexadecimal digits
-    #[arg(long, value_name = "HEX")]
-    root: String,
+    /// The root, 64 hexadecimal digits: for a proof of `ledger prove`
+    #[arg(long, value_name = "HEX", required_unless_present = "committee", conflicts_with = "committee")]
+    root: Option<String>,
+    /// The committee: for a proof of `ledger balance`
+    #[arg(long, value_name = "FILE")]
+    committee: Option<PathBuf>,
     #[command(flatten)]
     json: JsonOption,
 }
@@ -116,10 +124,13 @@ pub(super) fn prove(args: &ProveArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let root = parse_root(&args.root).ok_or_else(|| {
-        Failure::bad("this is no root").field("--root").found(&args.root).allowed("64 hexadecimal digits")
-    })?;
     let bytes = std::fs::read(&args.proof).map_err(|error| Failure::io("read the proof", &args.proof, &error))?;
+    let Some(root) = &args.root else {
+        let committee = args.committee.as_deref().expect("one of the two is there");
+        return check_settled(args, &Committee::load(committee)?, bytes);
+    };
+    let root = decode32(root.trim())
+        .ok_or_else(|| Failure::bad("this is no root").field("--root").found(root).allowed("64 hexadecimal digits"))?;
     let proof = BalanceProof::decode(&bytes)
         .map_err(|error| Failure::found_it(format!("not a proof: {error}")).file(args.proof.display()))?;
     let found = proof.root();
@@ -132,14 +143,22 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     tell(&Proven::of(&proof, bytes.len()), &args.json, false)
 }
 
-fn parse_root(text: &str) -> Option<[u8; 32]> {
-    let text = text.trim();
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut root = [0; 32];
-    for (byte, at) in root.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    Some(root)
+#[cfg(feature = "settlement")]
+fn check_settled(args: &CheckArgs, committee: &Committee, bytes: Vec<u8>) -> Result<(), Failure> {
+    use super::balance::{Proven, trust};
+    use wirebook_settlement::proof::settled::{Question, SettledProof};
+
+    let refused =
+        |error: ProofError| Failure::found_it(format!("the proof does not hold: {error}")).file(args.proof.display());
+    let trust = trust(committee);
+    let balance = SettledProof::decode(&bytes).map_err(refused)?.balance;
+    let (account, asset) = (balance.account, balance.asset);
+    let question = Question { shard: trust.shard, account, asset, note: None, at_least: 0 };
+    let reading = trust.check(&question, bytes).map_err(refused)?;
+    tell(&Proven::of(&reading, &trust), &args.json, false)
+}
+
+#[cfg(not(feature = "settlement"))]
+fn check_settled(_: &CheckArgs, _: &Committee, _: Vec<u8>) -> Result<(), Failure> {
+    Err(super::without_engine())
 }
