@@ -80,6 +80,14 @@ impl Cluster {
         Ok(())
     }
 
+    /// Changes a line of a validator's configuration, for its next start.
+    pub fn edit(&self, node: usize, from: &str, to: &str) -> Result<()> {
+        let path = self.dir.join(format!("validator-{}.toml", node + 1));
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(text.contains(from), "no {from:?} in {}", path.display());
+        Ok(std::fs::write(&path, text.replace(from, to))?)
+    }
+
     /// kill -9.
     pub fn kill(&mut self, node: usize) -> Result<()> {
         let mut child = self.nodes[node].take().context("it does not run")?;

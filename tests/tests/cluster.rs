@@ -95,7 +95,7 @@ fn read_with_proof(cluster: &Cluster, dir: &Path) -> Result<()> {
             for key in ["available", "reserved", "batch", "root"] {
                 ensure!(value(&said, key)? == value(&first, key)?, "{key}: {said} is not {first}");
             }
-            ensure!((value(&said, "barrier_height")? == "null") == !how.is_empty(), "{said}");
+            ensure!((value(&said, "barrier_height")? == "null") != how.is_empty(), "{said}");
         }
     }
     let stale = ask(&["--at", &cluster.address(1), "--stale", "--at-least", "1000000"])?.exits(1)?.stderr;
@@ -210,5 +210,119 @@ fn nothing_final_is_lost_to_kill_9_and_all_roots_are_equal() -> Result<()> {
     let end = cluster.agree(reached)?;
     ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}", end.root);
     println!("{rounds} rounds, {} batches, {fills} fills told, longest stall {longest:?}", end.height);
+    Ok(())
+}
+
+/// A validator's directory is destroyed and restored from a backup that is older than what it has voted since: it begins in quarantine, gets
+/// what it has missed, and votes again, so that another can then be away.
+#[test]
+fn a_validator_that_was_destroyed_is_restored_from_its_backup_and_votes_again() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(&dir.path().join("committee"), VALIDATORS)?;
+    let venue = Venue::start_config(&cluster.configure_venue(dir.path())?)?;
+    let load = Load::start(&venue.address);
+    let before = wait_settled(dir.path(), 5)?;
+    let (backup, node) = (dir.path().join("node.backup"), cluster.directory(2));
+    let (file, state) = (backup.to_string_lossy().into_owned(), node.to_string_lossy().into_owned());
+    let committee = cluster.committee().to_string_lossy().into_owned();
+    let taken = run(&["ledger", "backup", "--dir", &state, "--to", &file])?.exits(2)?;
+    ensure!(taken.stderr.contains("runs"), "a backup of a validator that runs: {}", taken.stderr);
+    cluster.stop(2)?;
+    let told = run(&["ledger", "backup", "--dir", &state, "--to", &file])?.exits(0)?.stdout;
+    ensure!(told.contains("root") && told.contains("digest") && !backup.metadata()?.permissions().readonly(), "{told}");
+    // It goes on, and votes what the backup does not know of.
+    cluster.spawn(2)?;
+    cluster.wait_up(2)?;
+    wait_settled(dir.path(), before + 20)?;
+    cluster.kill(2)?;
+    std::fs::remove_dir_all(&node)?;
+
+    bad_backups_are_refused(dir.path(), &backup, &committee)?;
+    let restore = ["ledger", "restore", &file, "--dir", &state, "--committee", &committee];
+    let told = run(&restore)?.exits(0)?.stdout;
+    ensure!(told.contains("a quorum of the committee"), "{told}");
+    run(&restore)?.exits(2)?;
+    ensure!(node.join("quarantine").exists(), "it may vote at once");
+    cluster.spawn(2)?;
+    let tip = cluster.wait_up(2)?;
+    ensure!(tip.height >= before, "it begins with {}, behind its backup", tip.height);
+    let begun = Instant::now();
+    while node.join("quarantine").exists() {
+        ensure!(begun.elapsed() < LONGEST_STALL, "it stays in quarantine:\n{}", cluster.log(2));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Its vote is needed now.
+    cluster.kill(0)?;
+    let reached = settled(dir.path())?;
+    let reached = wait_settled(dir.path(), reached + 20)?;
+    cluster.spawn(0)?;
+    load.end()?;
+    let said = venue.stop()?;
+    let end = cluster.agree(reached)?;
+    ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}", end.root);
+
+    // What all this was worth, as figures.
+    let ask = ["ledger", "reliability", "--committee", &committee, "--within", "60000", "--json", "-"];
+    let figures = run(&ask)?.exits(0)?.stdout;
+    for figure in
+        ["\"owners_to_stop\":2", "\"owners_to_fork\":2", "\"quorum\":3", "\"finality_p50_us\":", "\"share_within\":1.0"]
+    {
+        ensure!(figures.contains(figure), "{figure} is not in {figures}");
+    }
+    Ok(())
+}
+
+fn bad_backups_are_refused(dir: &Path, backup: &Path, committee: &str) -> Result<()> {
+    let whole = std::fs::read(backup)?;
+    let (bad, to) = (dir.join("bad.backup"), dir.join("never"));
+    let (bad_file, to_dir) = (bad.to_string_lossy().into_owned(), to.to_string_lossy().into_owned());
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    let other_shard = dir.join("other-shard.toml");
+    std::fs::write(&other_shard, std::fs::read_to_string(committee)?.replace("shard = 0", "shard = 1"))?;
+    let other_shard = other_shard.to_string_lossy().into_owned();
+    for (bytes, committee) in [(&whole[..whole.len() / 2], committee), (&flipped, committee), (&whole, &other_shard)] {
+        std::fs::write(&bad, bytes)?;
+        run(&["ledger", "restore", &bad_file, "--dir", &to_dir, "--committee", committee])?.exits(1)?;
+        ensure!(!to.exists(), "something was restored of a bad backup");
+    }
+    Ok(())
+}
+
+/// Validators make snapshots, and one that is restored goes on from the snapshot in its backup.
+#[test]
+fn snapshots_are_made_and_a_backup_begins_with_one() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut cluster = Cluster::start(&dir.path().join("committee"), VALIDATORS)?;
+    // Snapshots come often, so that a short test sees them.
+    for node in 0..cluster.len() {
+        cluster.stop(node)?;
+        cluster.edit(node, "snapshot_every_batches = 1000", "snapshot_every_batches = 20")?;
+        cluster.spawn(node)?;
+    }
+    (0..cluster.len()).try_for_each(|node| cluster.wait_up(node).map(drop))?;
+    let venue = Venue::start_config(&cluster.configure_venue(dir.path())?)?;
+    let load = Load::start(&venue.address);
+    wait_settled(dir.path(), 50)?;
+    for node in 0..cluster.len() {
+        let kept = std::fs::read_dir(cluster.directory(node).join("snapshots"))?.count();
+        ensure!(kept > 0, "validator {node} has made no snapshot:\n{}", cluster.log(node));
+    }
+    // A backup that holds a snapshot takes a validator back as well.
+    let (backup, node) = (dir.path().join("node.backup"), cluster.directory(1));
+    let (file, state) = (backup.to_string_lossy().into_owned(), node.to_string_lossy().into_owned());
+    cluster.stop(1)?;
+    let told = run(&["ledger", "backup", "--dir", &state, "--to", &file, "--json", "-"])?.exits(0)?.stdout;
+    ensure!(!told.contains("\"snapshot_of_batch\":0,"), "{told}");
+    std::fs::remove_dir_all(&node)?;
+    run(&["ledger", "restore", &file, "--dir", &state])?.exits(0)?;
+    cluster.spawn(1)?;
+    cluster.wait_up(1)?;
+    let reached = settled(dir.path())?;
+    let reached = wait_settled(dir.path(), reached + 30)?;
+    load.end()?;
+    let said = venue.stop()?;
+    let end = cluster.agree(reached)?;
+    ensure!(said.contains(&end.root), "the gateway's last root is not the validators' {}", end.root);
     Ok(())
 }

@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use wirebook_matcher::Software;
 use wirebook_matcher::flow::Random;
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, Barrier, Behind};
 use super::balance::BalanceProof;
 use super::block::{BlockHead, Note, notes_digest};
 use super::prefix::{CHUNK, PrefixProof};
@@ -118,15 +118,37 @@ fn chain(blocks: &[(Option<u64>, [u8; 32], &[Note])], records: usize) -> Vec<Pre
 
 const QUESTION: Question = Question { shard: 3, account: 2, asset: 1, note: None, at_least: 0 };
 
-fn signed(proof: &SettledProof) -> impl Fn(&[u8; 32], &[u8]) -> bool + use<> {
-    let digest = proof.anchor.chain[0].digest();
-    move |found, certificate| *found == digest && certificate == b"signed"
+fn settled(
+    machine: &Machine<Software>,
+    chain: Vec<PrefixProof>,
+    barrier: Option<(Vec<PrefixProof>, &[Note])>,
+) -> SettledProof {
+    let balance = BalanceProof::of(machine, 2, 1).unwrap();
+    let anchor = |chain| Anchor { chain, certificate: b"signed".to_vec() };
+    let barrier = barrier.map(|(chain, notes)| Barrier { blocks: anchor(chain), notes: notes.to_vec() });
+    SettledProof { balance, anchor: anchor(chain), barrier }
 }
 
-fn settled(machine: &Machine<Software>, chain: Vec<PrefixProof>, noted: Option<(u8, Vec<Note>)>) -> SettledProof {
-    let balance = BalanceProof::of(machine, 2, 1).unwrap();
-    SettledProof { balance, anchor: Anchor { chain, certificate: b"signed".to_vec(), noted } }
+/// A quorum has signed the first blocks of this proof, and no others.
+fn signed(proof: &SettledProof) -> impl Fn(&[u8; 32], &[u8]) -> bool + use<> {
+    let tops: Vec<[u8; 32]> = [Some(&proof.anchor), proof.barrier.as_ref().map(|barrier| &barrier.blocks)]
+        .iter()
+        .flatten()
+        .filter_map(|anchor| anchor.chain.first().map(PrefixProof::digest))
+        .collect();
+    move |found, certificate| tops.contains(found) && certificate == b"signed"
 }
+
+const NOTE: Note = [7; 32];
+const NOTES: &[Note] = &[[1; 32], NOTE];
+
+/// Three blocks: a batch; one on top that makes it final; one on top of that, with notes. And of the three, what answers a reader.
+fn truth(machine: &Machine<Software>) -> SettledProof {
+    let blocks = chain(&[(Some(4), machine.root(), &[]), (None, [0; 32], &[]), (None, [0; 32], NOTES)], 100);
+    settled(machine, blocks[1..].to_vec(), Some((blocks[..1].to_vec(), NOTES)))
+}
+
+const ASKED: Question = Question { note: Some(NOTE), at_least: 4, ..QUESTION };
 
 #[test]
 fn a_settled_balance_is_shown_by_a_few_kilobytes() {
@@ -144,83 +166,82 @@ fn a_settled_balance_is_shown_by_a_few_kilobytes() {
 #[test]
 fn a_barrier_shows_that_nothing_newer_was_final() {
     let machine = busy();
-    let (root, note) = (machine.root(), [7; 32]);
-    let notes: &[Note] = &[[1; 32], note];
-    // The batch, a block that only the next makes final, the barrier above it.
-    let after = chain(&[(Some(4), root, &[]), (None, root, &[]), (None, root, notes)], 100);
-    let proof = settled(&machine, after, Some((0, notes.to_vec())));
-    let question = Question { note: Some(note), at_least: 4, ..QUESTION };
-    let shown = proof.verify(&question, signed(&proof)).unwrap();
-    assert_eq!((shown.height, shown.header.number, shown.barrier), (8, 4, Some(8)));
+    let proof = truth(&machine);
+    let shown = proof.verify(&ASKED, signed(&proof)).unwrap();
+    assert_eq!((shown.height, shown.header.number), (7, 4));
+    assert_eq!(shown.barrier, Some(Behind { height: 8, settles: 4 }));
     assert_eq!(SettledProof::decode(&proof.encode()).unwrap(), proof);
-    // A batch on top of the barrier; and both in one block.
-    let below = chain(&[(None, root, notes), (Some(4), root, &[])], 100);
-    let proof = settled(&machine, below, Some((1, notes.to_vec())));
-    assert_eq!(proof.verify(&question, signed(&proof)).unwrap().barrier, Some(6));
-    let within = settled(&machine, chain(&[(Some(4), root, notes)], 100), Some((0, notes.to_vec())));
-    assert_eq!(within.verify(&question, signed(&within)).unwrap().barrier, Some(6));
+    // The batch on top of the barrier; the barrier under a block that makes it final; both in one block.
+    let blocks = chain(&[(None, [0; 32], NOTES), (Some(4), machine.root(), &[])], 100);
+    let above = settled(&machine, blocks[..1].to_vec(), Some((blocks, NOTES)));
+    assert_eq!(above.verify(&ASKED, signed(&above)).unwrap().barrier, Some(Behind { height: 6, settles: 3 }));
+    let within = chain(&[(Some(4), machine.root(), NOTES)], 100);
+    let within = settled(&machine, within.clone(), Some((within, NOTES)));
+    assert_eq!(within.verify(&ASKED, signed(&within)).unwrap().barrier, Some(Behind { height: 6, settles: 4 }));
 }
 
 /// Each lie that an answer can tell is refused, with its reason.
 #[test]
 fn no_link_can_be_left_out_or_replaced() {
     let machine = busy();
-    let (root, note) = (machine.root(), [7; 32]);
-    let notes: &[Note] = &[note];
-    let blocks = [(Some(4), root, &[][..]), (None, root, notes)];
-    let question = Question { note: Some(note), at_least: 4, ..QUESTION };
-    let truth = settled(&machine, chain(&blocks, 100), Some((0, notes.to_vec())));
-    truth.verify(&question, signed(&truth)).unwrap();
+    let (root, truth) = (machine.root(), truth(&machine));
+    truth.verify(&ASKED, signed(&truth)).unwrap();
     let refused = |lie: &SettledProof, question: &Question| lie.verify(question, signed(lie)).unwrap_err();
+    let lie = |change: &dyn Fn(&mut SettledProof)| {
+        let mut lie = truth.clone();
+        change(&mut lie);
+        lie
+    };
 
-    let mut lie = truth.clone();
-    lie.balance.balance.available += 1;
-    assert_eq!(refused(&lie, &question), ProofError::Root, "another balance");
-    lie = settled(&machine, chain(&[(Some(4), [0; 32], &[]), (None, root, notes)], 100), Some((0, notes.to_vec())));
-    assert_eq!(refused(&lie, &question), ProofError::Root, "another root");
-    lie = truth.clone();
-    lie.balance = BalanceProof::of(&machine, 3, 1).unwrap();
-    assert_eq!(refused(&lie, &question), ProofError::OtherBalance { account: 3, asset: 1 });
-    assert_eq!(truth.verify(&question, |_, _| false), Err(ProofError::NotCertified), "a certificate of another block");
-    lie = truth.clone();
-    lie.anchor.chain.remove(0);
-    assert_eq!(lie.verify(&question, signed(&truth)), Err(ProofError::NotCertified), "the signed block is left out");
-    lie.anchor.chain.clear();
-    assert!(matches!(lie.verify(&question, |_, _| true), Err(ProofError::NoBlock(_))), "no block at all");
-    lie = truth.clone();
-    lie.anchor.chain[1] = chain(&[(Some(4), root, &[])], 101).remove(0);
-    assert_eq!(refused(&lie, &question), ProofError::Link { height: 6 }, "a block of another chain");
-    lie = truth.clone();
-    lie.anchor.chain.pop();
-    assert!(matches!(refused(&lie, &question), ProofError::NoBlock(_)), "no batch");
-    assert_eq!(refused(&truth, &Question { at_least: 5, ..question }), ProofError::Stale { found: 4, wanted: 5 });
-    assert_eq!(refused(&truth, &Question { shard: 0, ..question }), ProofError::OtherShard { found: 3 });
-    for noted in
-        [None, Some((1, notes.to_vec())), Some((0, vec![])), Some((0, vec![note, note])), Some((9, notes.to_vec()))]
-    {
-        lie = truth.clone();
-        lie.anchor.noted = noted;
-        assert_eq!(refused(&lie, &question), ProofError::NoBarrier, "{:?}", lie.anchor.noted);
+    let other = lie(&|lie| lie.balance.balance.available += 1);
+    assert_eq!(refused(&other, &ASKED), ProofError::Root, "another balance");
+    let other = lie(&|lie| lie.anchor.chain = chain(&[(Some(4), [0; 32], &[])], 100));
+    assert_eq!(refused(&other, &ASKED), ProofError::Root, "another root");
+    let other = lie(&|lie| lie.balance = BalanceProof::of(&machine, 3, 1).unwrap());
+    assert_eq!(refused(&other, &ASKED), ProofError::OtherBalance { account: 3, asset: 1 });
+    assert_eq!(truth.verify(&ASKED, |_, _| false), Err(ProofError::NotCertified), "a certificate of another block");
+    let other = lie(&|lie| drop(lie.anchor.chain.remove(0)));
+    assert_eq!(other.verify(&ASKED, signed(&truth)), Err(ProofError::NotCertified), "the signed block is left out");
+    let other = lie(&|lie| lie.anchor.chain.clear());
+    assert!(matches!(other.verify(&ASKED, |_, _| true), Err(ProofError::NoBlock(_))), "no block at all");
+    let other = lie(&|lie| lie.anchor.chain[1] = chain(&[(Some(4), root, &[])], 101).remove(0));
+    assert_eq!(refused(&other, &ASKED), ProofError::Link { height: 6 }, "a block of another chain");
+    let other = lie(&|lie| drop(lie.anchor.chain.pop()));
+    assert!(matches!(refused(&other, &ASKED), ProofError::NoBlock(_)), "no batch");
+    let two = chain(&[(Some(4), root, &[]), (Some(5), [0; 32], &[])], 100);
+    let other = lie(&|lie| lie.anchor.chain.clone_from(&two));
+    assert!(matches!(refused(&other, &ASKED), ProofError::NoBlock(_)), "an older batch below a newer one");
+    assert_eq!(refused(&truth, &Question { at_least: 5, ..ASKED }), ProofError::Stale { found: 4, wanted: 5 });
+    assert_eq!(refused(&truth, &Question { shard: 0, ..ASKED }), ProofError::OtherShard { found: 3 });
+
+    // Barriers: none, of somebody else, with other notes, of a block that settles more, not signed, nothing at all.
+    let barrier = |change: &dyn Fn(&mut Barrier)| lie(&|lie| change(lie.barrier.as_mut().unwrap()));
+    assert_eq!(refused(&lie(&|lie| lie.barrier = None), &ASKED), ProofError::NoBarrier);
+    assert_eq!(refused(&truth, &Question { note: Some([8; 32]), ..ASKED }), ProofError::NoBarrier);
+    for notes in [vec![], vec![NOTE], vec![NOTE, NOTE], vec![NOTE, [1; 32]]] {
+        let other = barrier(&|barrier| barrier.notes.clone_from(&notes));
+        assert_eq!(refused(&other, &ASKED), ProofError::NoBarrier, "{notes:?}");
     }
-    let other = Question { note: Some([8; 32]), ..question };
-    assert_eq!(refused(&truth, &other), ProofError::NoBarrier, "somebody else's barrier");
-    lie.anchor.chain = vec![PrefixProof::of(b"something that was signed")];
-    assert!(matches!(refused(&lie, &question), ProofError::NoBlock(_)));
+    let newer = chain(&[(Some(5), root, NOTES)], 100);
+    let other = barrier(&|barrier| barrier.blocks.chain.clone_from(&newer));
+    assert_eq!(refused(&other, &ASKED), ProofError::Stale { found: 4, wanted: 5 }, "what was final before the barrier");
+    assert_eq!(other.verify(&ASKED, signed(&truth)), Err(ProofError::NotCertified), "a barrier that nobody has signed");
+    let other = barrier(&|barrier| barrier.blocks.chain.clear());
+    assert!(matches!(refused(&other, &ASKED), ProofError::NoBlock(_)));
+    let other = lie(&|lie| lie.anchor.chain = vec![PrefixProof::of(b"something that was signed")]);
+    assert!(matches!(refused(&other, &ASKED), ProofError::NoBlock(_)));
 }
 
 #[test]
 fn a_settled_proof_with_any_bit_changed_is_refused() {
     let machine = busy();
-    let (root, notes) = (machine.root(), [[7; 32], [6; 32]]);
-    let blocks = chain(&[(Some(4), root, &[]), (None, root, &notes)], 5_000);
-    let proof = settled(&machine, blocks, Some((0, notes.to_vec())));
+    let proof = truth(&machine);
     let (bytes, signed) = (proof.encode(), signed(&proof));
-    let question = Question { note: Some([7; 32]), ..QUESTION };
     let mut random = Random::new(1);
     for _ in 0..6_000 {
         let mut damaged = bytes.clone();
         damaged[random.below(bytes.len() as u64) as usize] ^= 1 << random.below(8);
-        assert!(!SettledProof::decode(&damaged).is_ok_and(|proof| proof.verify(&question, &signed).is_ok()));
+        assert!(!SettledProof::decode(&damaged).is_ok_and(|proof| proof.verify(&ASKED, &signed).is_ok()));
     }
     for length in 0..bytes.len() {
         assert!(SettledProof::decode(&bytes[..length]).is_err());

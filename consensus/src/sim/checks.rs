@@ -91,6 +91,8 @@ pub(super) struct Ledgers {
     pub(super) caught: u64,
     /// Reads behind a barrier that were answered.
     pub(super) reads: u64,
+    /// Balances that liars have shown to be final before anybody honest has told: number, account, asset.
+    shown: Vec<(u64, u32, u16, Balance)>,
 }
 
 impl Ledgers {
@@ -110,6 +112,7 @@ impl Ledgers {
             violation: None,
             caught: 0,
             reads: 0,
+            shown: Vec::new(),
         }
     }
 
@@ -207,6 +210,12 @@ impl Ledgers {
         if let Err((check, what)) = verdict {
             self.fail(check, what);
         }
+        for (number, account, asset, balance) in self.shown.extract_if(.., |(at, ..)| *at == number).collect::<Vec<_>>()
+        {
+            if self.balance(number, account, asset) != Some(balance) {
+                self.fail(Check::Reads, format!("another balance than after batch {number} was shown with signatures"));
+            }
+        }
     }
 
     /// A member that crashed has started again with this.
@@ -244,6 +253,16 @@ impl Ledgers {
     pub(super) fn balance(&self, number: u64, account: u32, asset: u16) -> Option<Balance> {
         let after = self.balances.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         after.get((account - FIRST_TRADER) as usize * 2 + usize::from(asset)).copied()
+    }
+
+    /// The last batch that was told by anybody honest, or shown with a quorum's signatures.
+    pub(super) fn in_effect(&self) -> u64 {
+        self.shown.iter().map(|(number, ..)| *number).max().unwrap_or(0).max(self.height())
+    }
+
+    /// A balance that was shown to be final before anybody honest has told.
+    pub(super) fn shown(&mut self, number: u64, account: u32, asset: u16, balance: Balance) {
+        self.shown.push((number, account, asset, balance));
     }
 
     /// A read of a member was answered as of a batch.

@@ -4,8 +4,8 @@
 //! with the committee's keys. Then the observer, who sees everything, judges.
 //!
 //! **The check is exact for this object.** The ledger is one sequence of batches, numbered without gaps, and a read answers with the number of
-//! the batch that it is of. A batch takes effect at the moment when the first honest member tells that it is final; let `call` be the number of
-//! the last one that had when the read was called, and `return` when it was answered. A history is linearizable if and only if each read has
+//! the batch that it is of. A batch takes effect at the moment when the first honest member tells that it is final, or anybody shows a
+//! quorum's signatures for it; let `call` be the number of the last one that had when the read was called, and `return` when it was answered. A history is linearizable if and only if each read has
 //! the value that the sequence has at its number, and `call <= number <= return`. *If*: put each read behind the effect of its batch and
 //! before that of the next; that moment, or the call if the call is later, lies within the read, so reads that do not overlap keep their order.
 //! *Only if*: a number below `call` misses a batch that took effect before the read began; one above `return` is of a batch that
@@ -86,7 +86,7 @@ impl Readers {
         let account = FIRST_TRADER + random.below(u64::from(TRADERS)) as u32;
         let asset = random.below(2) as u16;
         if running.core.notes.begin(note) {
-            let called = checks.lock().height();
+            let called = checks.lock().in_effect();
             let (running, until) = (running.clone(), now + PATIENCE);
             self.reading.push(Reading { member, running, note, account, asset, called, until });
         }
@@ -135,8 +135,12 @@ impl Reading {
                     .fail(Check::Reads, format!("member {member} answers with a proof that does not hold: {why}"));
             }
         };
-        let returned = ledgers.height();
         ledgers.answered(member, number);
+        if ledgers.is_liar(member) && number > ledgers.height() {
+            // It has shown the signatures before any honest member has told: the batch is in effect now, and is judged once it is told.
+            return ledgers.shown(number, account, asset, proof.balance.balance);
+        }
+        let returned = ledgers.in_effect();
         let what = if number < called {
             format!("batch {called} was final when it was called: it is stale")
         } else if number > returned {

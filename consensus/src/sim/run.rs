@@ -358,7 +358,7 @@ impl Cluster {
     fn read(&mut self, now: Duration) {
         self.readers.look(now, self.planted, &self.checks);
         let member = self.random.below(MEMBERS as u64) as usize;
-        if self.random.chance(1, 20)
+        if self.random.chance(1, 80)
             && let Some((running, _)) = self.members[member].running.first()
             && running.is_up()
         {

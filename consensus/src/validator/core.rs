@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::channel::oneshot;
 use wirebook_engine::block::MAX_BODY_BYTES;
@@ -15,6 +16,7 @@ use wirebook_engine::{Agreement, Body, Metrics, Moment, Next, Note, Place, Verdi
 
 use crate::batch::{Batch, Digest32, MAX_BATCH_BYTES};
 use crate::proof::anchor::Anchor;
+use crate::proof::block::BlockHead;
 use crate::proof::settled::SettledProof;
 
 use super::inbox::{Inbox, OfferError, Taken};
@@ -22,11 +24,16 @@ use super::notes::Notes;
 use super::reading::{self, Reader, Unread, Wanted};
 use super::recent::{Recent, Settled};
 use super::replica::{Refusal, Replica, SharedStore, Tip, lock};
+use super::snapshot::Snapshot;
 use super::status::{Fault, Finalized, Status};
 use super::store::StoreError;
+use super::timings::Timings;
 use super::volume::{Directory, Volume};
 
 const _: () = assert!(MAX_BATCH_BYTES <= MAX_BODY_BYTES, "a batch is a body of the engine");
+
+/// How long somebody who waits for a signed block sleeps at a time, if nothing wakes him.
+const NEWS: Duration = Duration::from_millis(5);
 
 /// Keeps a refused batch as evidence; answers where.
 pub(crate) type Keep = Box<dyn Fn(&Batch, &Refusal) -> io::Result<PathBuf> + Send + Sync>;
@@ -50,6 +57,10 @@ pub(crate) struct Core<V: Volume = Directory> {
     /// The newest settled blocks.
     pub(super) recent: Recent,
     reader: Reader,
+    /// Number of a batch, and its anchor.
+    kept: Mutex<Option<(u64, Anchor)>>,
+    /// How long batches take.
+    pub(super) timings: Timings,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -103,6 +114,8 @@ impl<V: Volume> Core<V> {
             notes: Notes::default(),
             recent: Recent::default(),
             reader: Reader::default(),
+            kept: Mutex::new(None),
+            timings: Timings::default(),
             observer,
         };
         (core, halted)
@@ -117,7 +130,11 @@ impl<V: Volume> Core<V> {
             return Err(OfferError::Stopped);
         }
         let refusal = match self.inbox.offer(batch.clone())? {
-            Taken::Waits | Taken::Again => return Ok(()),
+            Taken::Waits => {
+                self.timings.offered(batch.number());
+                return Ok(());
+            }
+            Taken::Again => return Ok(()),
             Taken::Differs(other) => Refusal::Equivocation { other },
             Taken::Past => match lock(&self.store).digest(batch.number()) {
                 Ok(digest) if digest == *batch.digest() => return Ok(()),
@@ -202,20 +219,76 @@ impl<V: Volume> Core<V> {
 
     /// Answers a reader, without waiting.
     pub(crate) fn read_proven(&self, wanted: &Wanted) -> Result<SettledProof, Unread> {
-        self.reader.read(&self.replica, &self.store, &self.recent, wanted)
+        self.reader.read(&self.replica, &self.store, &self.recent, lock(&self.kept).clone(), wanted)
+    }
+
+    /// Digest and certificate of the oldest block from this height on that is signed itself.
+    pub(super) fn signed_at(&self, height: u64) -> Option<(Digest32, Vec<u8>)> {
+        let top = self.recent.barrier(height)?.into_iter().next()?;
+        top.certificate.map(|certificate| (top.digest, certificate))
+    }
+
+    /// An anchor to fall back on, once the newest blocks lead to none any more.
+    pub(super) fn keep_anchor(&self, anchor: &Anchor) {
+        let number = anchor.chain.last().and_then(|block| BlockHead::of(block).ok()).map(|(head, _)| head.settles);
+        if let Some(number) = number {
+            *lock(&self.kept) = Some((number, anchor.clone()));
+        }
     }
 
     /// From the newest batch that can be shown to be final to the signatures.
     pub(super) fn newest_anchor(&self) -> Result<Anchor, Unread> {
         let stored = lock(&self.store).tip();
-        let chain = self.recent.chain(1, stored, None).ok_or(Unread::NotYet)?;
-        reading::anchor(&self.store, &chain, None)
+        match self.recent.anchor(1, stored) {
+            Some(chain) => reading::anchor(&self.store, &chain),
+            None => lock(&self.kept).clone().map(|(_, anchor)| anchor).ok_or(Unread::NotYet),
+        }
+    }
+
+    /// A snapshot of a batch that is final by now, for which it waits unless `gives_up`; `None` if it does.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) fn snapshot(&self, gives_up: impl Fn() -> bool) -> Result<Option<Snapshot>, String> {
+        let mut state = lock(&self.replica).fork().ok_or("this state machine cannot be forked")?;
+        let chain = loop {
+            let stored = lock(&self.store).tip();
+            match self.recent.anchor(state.height(), stored) {
+                Some(chain) => break chain,
+                None if gives_up() || self.status.fault().is_some() => return Ok(None),
+                None => self.recent.wait(NEWS),
+            }
+        };
+        let number = chain[0].head.settles;
+        let read = |number| lock(&self.store).read(number).map_err(|error| error.to_string());
+        for next in state.height() + 1..=number {
+            state.execute(&read(next)?)?;
+        }
+        let anchor = reading::anchor(&self.store, &chain).map_err(|unread| format!("{unread:?}"))?;
+        let image = state.image().ok_or("this state machine has no images")?;
+        Ok(Some(Snapshot { anchor, batch: read(number)?, image }))
+    }
+
+    /// Lets go of batches before this one, as far as whole segments hold nothing else.
+    pub(super) fn prune(&self, number: u64) -> Result<(), StoreError> {
+        lock(&self.store).prune(number)
+    }
+
+    /// Number of the first batch that is stored, and the bytes of all.
+    pub(super) fn extent(&self) -> (u64, u64) {
+        let store = lock(&self.store);
+        (store.first(), store.bytes())
     }
 
     /// The engine's metrics; empty before it runs.
     pub(super) fn engine_metrics(&self) -> String {
         let metrics = lock(&self.metrics).clone();
         metrics.map(|encode| encode()).unwrap_or_default()
+    }
+
+    /// The engine has ended.
+    pub(super) fn forget_metrics(&self) {
+        *lock(&self.metrics) = None;
     }
 
     /// Batches and bytes that wait.
@@ -269,6 +342,7 @@ impl<V: Volume> Core<V> {
         drop(store);
         lock(&self.replica).stored(batch.number());
         self.inbox.settled(batch.number());
+        self.timings.settled(batch.number());
         let finalized = Finalized::from(Tip::of(batch));
         self.status.publish(finalized);
         if let Some(observer) = &self.observer {

@@ -10,17 +10,22 @@
 //! - A batch that is refused stops settlement, with the batch kept as evidence; so does a disk that fails. The rest of the process goes
 //!   on; the gateway decides what a [`Fault`] means for it.
 //!
-//! Directory: `lock`, `validator.key`, `batches/` (the store), `vault/` (votes, blocks, certificates), `evidence/`.
+//! Directory: `lock`, `validator.key`, `batches/` (the store), `vault/` (votes, blocks, certificates), `snapshots/`, `evidence/`, and what
+//! `opening` says.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::{pending, select};
 pub use wirebook_engine::{MAX_MEMBERS, Member, Membership, Timing};
 use wirebook_engine::{Part, Validator};
 
@@ -31,12 +36,17 @@ use super::core::{Core, Keep};
 use super::evidence;
 use super::executor::Executor;
 pub use super::inbox::OfferError;
+use super::keeper::Keeper;
+pub use super::keeper::Keeping;
 use super::metrics;
 use super::notes::Asked;
+use super::opening::{self, OpenError, Opened, Opening};
+use super::reader::Trust;
 use super::reading::{Unread, Wanted};
-use super::replica::{Replica, ResumeError, lock};
+use super::replica::{ResumeError, lock};
+use super::snapshots::Snapshots;
 pub use super::status::{Fault, Finalized, WaitError};
-use super::store::{Store, StoreError};
+use super::store::StoreError;
 use super::volume::Directory;
 use crate::proof::anchor::Anchor;
 use crate::proof::block::Note;
@@ -45,6 +55,9 @@ use crate::vault::{Counts, Options, Vault, VaultError};
 
 #[cfg(test)]
 mod tests;
+
+/// Bytes of a snapshot that are sent at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// How long a reader that waits sleeps at a time, if nothing wakes it.
 const NEWS: Duration = Duration::from_millis(5);
@@ -72,6 +85,10 @@ pub struct Config {
     pub timing: Timing,
     /// With whom it agrees.
     pub membership: Membership,
+    /// When snapshots are made, and what they let go.
+    pub keeping: Keeping,
+    /// Where peers serve: whom it asks for what the engine cannot give it.
+    pub peers: Vec<SocketAddr>,
     /// Told of each batch's way; `None`: nobody.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -85,7 +102,8 @@ impl std::fmt::Debug for Config {
 impl Config {
     /// A validator that agrees with nobody but itself.
     pub fn alone(dir: PathBuf, shard: u16, gateway: VerifyingKey) -> Self {
-        Self { dir, shard, gateway, timing: Timing::default(), membership: Membership::Alone, observer: None }
+        let (timing, keeping) = (Timing::default(), Keeping::default());
+        Self { dir, shard, gateway, timing, membership: Membership::Alone, keeping, peers: Vec::new(), observer: None }
     }
 }
 
@@ -125,6 +143,16 @@ pub enum StartError {
     Vault(#[from] VaultError),
 }
 
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Directory { path, source } => Self::Directory { path, source },
+            OpenError::Store(error) => Self::Store(error),
+            OpenError::Resume(error) => Self::Resume(error),
+        }
+    }
+}
+
 /// Starts embedded validators.
 #[derive(Debug)]
 pub struct EmbeddedValidator;
@@ -138,30 +166,39 @@ impl EmbeddedValidator {
         let failed = |path: PathBuf| move |source| StartError::Directory { path, source };
         fs::create_dir_all(&config.dir).map_err(failed(config.dir.clone()))?;
         let lock = lock_directory(&config)?;
-        let namespace = namespace(config.shard);
-        let engine = Validator::open(&config.dir, namespace, config.membership, config.timing)
+        let alone = config.membership == Membership::Alone;
+        let engine = Validator::open(&config.dir, namespace(config.shard), config.membership, config.timing)
             .map_err(failed(config.dir.clone()))?;
         let public_key = engine.public_key();
         let votes = config.dir.join("vault");
         let volume = Directory::open(&votes).map_err(failed(votes))?;
         let vault = Arc::new(Vault::open(volume, Options::default())?.0);
-        let batches = config.dir.join("batches");
-        let volume = Directory::open(&batches).map_err(failed(batches))?;
-        let store = Arc::new(Mutex::new(Store::open(volume, config.shard)?));
-        let replica = Replica::resume(executor, config.shard, config.gateway, store.clone())?;
+        let trust = Trust { shard: config.shard, keys: engine.members() };
+        let opening = Opening { dir: &config.dir, gateway: config.gateway, trust: &trust, peers: &config.peers };
+        let Opened { replica, store, snapshots, told } = opening.open(Box::new(executor))?;
         let evidence = config.dir.join("evidence");
         let keep: Keep = Box::new(move |batch, refusal| evidence::keep(&evidence, batch, refusal));
         let (core, halted) = Core::new(replica, store, keep, config.observer);
         let core = Arc::new(core);
+        let keeper =
+            Keeper::start(core.clone(), snapshots.clone(), config.keeping).map_err(failed(config.dir.clone()))?;
         let thread = {
-            let (core, vault) = (core.clone(), vault.clone());
+            let (core, vault, dir) = (core.clone(), vault.clone(), config.dir.clone());
             let run = move || {
-                run(engine, vault, &core, halted);
+                run(&engine, &vault, &core, halted, &Place { dir, trust, alone });
                 drop(lock);
             };
             thread::Builder::new().name("settlement".into()).spawn(run).map_err(failed(config.dir))?
         };
-        Ok(Handle { core, vault, public_key, thread: Mutex::new(Some(thread)) })
+        Ok(Handle {
+            core,
+            vault,
+            public_key,
+            snapshots,
+            told,
+            keeper: Mutex::new(keeper),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 }
 
@@ -176,13 +213,88 @@ fn lock_directory(config: &Config) -> Result<File, StartError> {
     }
 }
 
+/// Where a validator lives, and whom it believes.
+struct Place {
+    dir: PathBuf,
+    trust: Trust,
+    alone: bool,
+}
+
 /// The validator's thread: runs the engine until it is halted, and never leaves a reader of the status waiting.
-fn run(engine: Validator, vault: Arc<Vault>, core: &Arc<Core>, halted: oneshot::Receiver<()>) {
-    if let Err(reason) = engine.run(Part::default(), vault, core.clone(), halted.map(|_| ()).boxed()) {
-        // If settling has failed, that is published already, and this is only what follows from it.
-        core.fail(Fault::Engine(reason));
+fn run(engine: &Validator, vault: &Arc<Vault>, core: &Arc<Core>, halted: oneshot::Receiver<()>, place: &Place) {
+    let halted = halted.map(|_| ()).shared();
+    // Who agrees with nobody but himself contradicts nobody.
+    if !place.alone && opening::quarantined(&place.dir) {
+        let part = Part { witness: true, floor: opening::floor(&place.dir, &place.trust).map(Bytes::from) };
+        let (lifted, is_lifted) = oneshot::channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let watch = {
+            let (core, over, dir) = (core.clone(), over.clone(), place.dir.clone());
+            let run = move || {
+                if leave_quarantine(&core, &over, &dir) {
+                    // Nobody hears it when the engine has ended by itself.
+                    let _ = lifted.send(());
+                }
+            };
+            thread::Builder::new().name("quarantine".into()).spawn(run)
+        };
+        let until = select(halted.clone(), lifted_at(is_lifted).boxed());
+        let ran = engine.run(part, vault.clone(), core.clone(), until.map(|_| ()).boxed());
+        over.store(true, Ordering::Release);
+        // The runtime's own directory holds nothing but a lock, which goes when all of the runtime is gone: metrics keep a part of it.
+        core.forget_metrics();
+        let _ = fs::remove_dir_all(place.dir.join("runtime"));
+        let watched = watch.map(|watch| watch.join());
+        if let (Err(reason), _) | (_, Err(reason)) = (ran, watched.map_err(|error| error.to_string())) {
+            core.fail(Fault::Engine(reason));
+        }
+    }
+    if halted.peek().is_none() && core.status.fault().is_none() {
+        let part = Part { witness: false, floor: opening::floor(&place.dir, &place.trust).map(Bytes::from) };
+        if let Err(reason) = engine.run(part, vault.clone(), core.clone(), halted.boxed()) {
+            // If settling has failed, that is published already, and this is only what follows from it.
+            core.fail(Fault::Engine(reason));
+        }
     }
     core.status.stop();
+}
+
+/// Resolves once the quarantine has ended, not if it has been given up.
+async fn lifted_at(is_lifted: oneshot::Receiver<()>) {
+    if is_lifted.await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Waits for as many barriers as [`opening`] says, and ends the quarantine; whether it has.
+fn leave_quarantine(core: &Core, over: &AtomicBool, dir: &Path) -> bool {
+    let gone = || over.load(Ordering::Acquire) || core.status.fault().is_some();
+    let mut behind = 0;
+    for _ in 0..opening::BARRIERS {
+        let mut note = Note::default();
+        let drawn = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut note));
+        let Some(asked) = core.notes.ask(note).filter(|_| drawn.is_ok()) else { return false };
+        behind = loop {
+            match asked.settled() {
+                Some(height) => break height,
+                None if gone() => return false,
+                None => core.recent.wait(NEWS),
+            }
+        };
+    }
+    loop {
+        match core.signed_at(behind) {
+            Some((digest, certificate)) => match opening::lift(dir, &digest, &certificate) {
+                Ok(()) => return true,
+                Err(error) => {
+                    core.fail(Fault::Store(format!("the quarantine cannot be ended: {error}")));
+                    return false;
+                }
+            },
+            None if gone() => return false,
+            None => core.recent.wait(NEWS),
+        }
+    }
 }
 
 /// A running validator. Dropping it stops the validator and waits for it.
@@ -190,6 +302,9 @@ pub struct Handle {
     core: Arc<Core>,
     vault: Arc<Vault>,
     public_key: [u8; 32],
+    snapshots: Snapshots,
+    told: Vec<String>,
+    keeper: Mutex<Keeper>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -286,6 +401,29 @@ impl Handle {
         })
     }
 
+    /// A piece of a snapshot, of the newest for number 0, from an offset on: its number, the length of all, the bytes.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn snapshot_piece(&self, number: u64, offset: u64) -> io::Result<(u64, u64, Vec<u8>)> {
+        let number = match number {
+            0 => self.snapshots.numbers()?.first().copied().ok_or(io::ErrorKind::NotFound)?,
+            some => some,
+        };
+        let (total, bytes) = self.snapshots.piece(number, offset, PIECE_BYTES)?;
+        Ok((number, total, bytes))
+    }
+
+    /// How long the newest batches took from offered to final, by this validator's clock: number, microseconds.
+    pub fn timings(&self) -> Vec<(u64, u32)> {
+        self.core.timings.newest()
+    }
+
+    /// What went otherwise than it should at the start, and with snapshots since, without stopping anything.
+    pub fn told(&self) -> Vec<String> {
+        self.told.iter().cloned().chain(lock(&self.keeper).told()).collect()
+    }
+
     /// What the vault has written since the start: flushes, and bytes.
     pub fn written(&self) -> Counts {
         self.vault.counts()
@@ -293,7 +431,13 @@ impl Handle {
 
     /// Metrics in Prometheus' text format: settlement's, the vault's, the engine's.
     pub fn metrics(&self) -> String {
-        metrics::encode(&self.core.status, self.core.waiting(), &self.vault, &self.core.engine_metrics())
+        metrics::encode(
+            &self.core.status,
+            self.core.waiting(),
+            self.core.extent(),
+            &self.vault,
+            &self.core.engine_metrics(),
+        )
     }
 
     /// Why settlement has stopped, if it has.
@@ -315,6 +459,7 @@ impl Handle {
 
     /// Stops the validator and waits until it has.
     pub fn stop(&self) {
+        lock(&self.keeper).stop();
         self.core.halt();
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread {

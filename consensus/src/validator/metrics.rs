@@ -12,12 +12,20 @@ use super::status::Status;
 use crate::vault::Vault;
 
 /// Settlement's and the vault's metrics, and after them those of the engine.
-pub fn encode(status: &Status, (batches, bytes): (usize, usize), vault: &Vault, engine: &str) -> String {
+///
+/// Batches and bytes that wait; the first batch that is stored, and the bytes of all.
+pub fn encode(
+    status: &Status,
+    (batches, bytes): (usize, usize),
+    (first, stored): (u64, u64),
+    vault: &Vault,
+    engine: &str,
+) -> String {
     let finalized = status.finalized();
     let counts = vault.counts();
     let (blobs, log) = vault.extent();
     let mut text = String::new();
-    let metrics: [(&str, &str, &str, u64); 12] = [
+    let metrics: [(&str, &str, &str, u64); 14] = [
         ("settlement_height", "gauge", "Number of the last batch that is final and durable here", finalized.height),
         ("settlement_last_seq", "gauge", "Seq of its last record", finalized.last_seq),
         (
@@ -28,6 +36,8 @@ pub fn encode(status: &Status, (batches, bytes): (usize, usize), vault: &Vault, 
         ),
         ("inbox_batches", "gauge", "Batches that wait to be settled", batches as u64),
         ("inbox_bytes", "gauge", "Bytes of them", bytes as u64),
+        ("store_first_batch", "gauge", "Number of the first batch that is stored", first),
+        ("store_bytes", "gauge", "Bytes of all batches that are stored", stored),
         ("vault_flushes_total", "counter", "Writes to the vault's log that were synced", counts.flushes),
         ("vault_written_bytes_total", "counter", "Bytes of them", counts.bytes),
         ("vault_waits_total", "counter", "Waits for the vault's log", counts.waits),

@@ -15,9 +15,17 @@
 //!   `reader` is a client that believes a quorum and nobody else.
 //!   [`metrics`]: what Prometheus is told.
 //!
+//! - [`snapshot`]: the state after a batch, and what makes it final; [`snapshots`]: the newest of them, on disk. [`timings`]: how long batches
+//!   take. With the engine: `keeper` makes snapshots, `catch_up` gets them from peers, `backup` puts a validator into one file, and
+//!   `opening` says when what was restored may vote.
+//!
 //! All of that knows nothing of the consensus engine and is built without it. With feature `engine`, `core` is what package
 //! `wirebook-engine` agrees for, `keep` makes the [vault](crate::vault) its storage, and `embedded` is one validator on a thread of its own.
 
+#[cfg(feature = "engine")]
+pub mod backup;
+#[cfg(feature = "engine")]
+pub mod catch_up;
 pub mod client;
 #[cfg(feature = "engine")]
 pub(crate) mod core;
@@ -28,8 +36,12 @@ pub mod executor;
 pub mod inbox;
 #[cfg(feature = "engine")]
 mod keep;
+#[cfg(feature = "engine")]
+pub mod keeper;
 pub mod metrics;
 pub mod notes;
+#[cfg(feature = "engine")]
+pub(crate) mod opening;
 #[cfg(feature = "engine")]
 pub mod reader;
 pub mod reading;
@@ -39,9 +51,12 @@ mod segment;
 pub mod service;
 #[cfg(feature = "engine")]
 pub mod serving;
+pub mod snapshot;
+pub mod snapshots;
 pub mod status;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod timings;
 pub mod volume;
 pub mod wire;

@@ -74,7 +74,8 @@ impl Drop for Asked<'_> {
 impl Notes {
     /// Asks for a note; `None` when as many are asked for as can be, or this very one.
     pub fn ask(&self, note: Note) -> Option<Asked<'_>> {
-        self.begin(note).then_some(Asked { notes: self, note })
+        // Lazily: an `Asked` that is dropped takes its note along, and this one may be somebody else's.
+        self.begin(note).then(|| Asked { notes: self, note })
     }
 
     /// As [`Notes::ask`], for who sees to it himself that the note is [forgotten](Notes::forget).

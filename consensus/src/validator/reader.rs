@@ -13,7 +13,7 @@ use crate::batch::Digest32;
 use crate::ledger::Balance;
 use crate::proof::ProofError;
 use crate::proof::anchor::{Anchor, Anchored};
-use crate::proof::settled::{Question, SettledProof};
+use crate::proof::settled::{Question, Settled, SettledProof};
 
 use super::client::Client;
 use super::embedded::namespace;
@@ -39,7 +39,7 @@ pub struct Reading {
     /// What the account has.
     pub balance: Balance,
     /// At which block and batch, and behind which barrier.
-    pub at: Anchored,
+    pub at: Settled,
     /// The proof, for whoever wants to see it again.
     pub proof: Vec<u8>,
 }
@@ -88,7 +88,7 @@ impl Trust {
     /// See [`ReadError`].
     pub fn newest(&self, client: &mut Client) -> Result<(Anchor, Anchored), ReadError> {
         let anchor = Anchor::decode(&asked(client, &Request::Anchor)?)?;
-        let anchored = anchor.verify(None, |digest, certificate| self.certified(digest, certificate))?;
+        let anchored = anchor.verify(|digest, certificate| self.certified(digest, certificate))?;
         if anchored.header.shard != self.shard {
             return Err(ProofError::OtherShard { found: anchored.header.shard }.into());
         }

@@ -6,13 +6,14 @@
 
 use std::sync::Mutex;
 
-use crate::proof::anchor::Anchor;
+use crate::proof::anchor::{Anchor, Barrier};
 use crate::proof::block::Note;
 use crate::proof::settled::SettledProof;
 
 use super::executor::Executor;
 use super::recent::{Recent, Settled};
 use super::replica::{Replica, SharedStore, lock};
+use super::store::StoreError;
 use super::volume::Volume;
 
 /// Batches that the reading state executes to catch up; beyond that it is forked anew.
@@ -51,7 +52,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Answers a reader, without waiting.
+    /// Answers a reader, without waiting. `kept` is the number of a batch and its anchor, for when the newest blocks lead to none.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -60,6 +61,7 @@ impl Reader {
         replica: &Mutex<Replica<V>>,
         store: &SharedStore<V>,
         recent: &Recent,
+        kept: Option<(u64, Anchor)>,
         wanted: &Wanted,
     ) -> Result<SettledProof, Unread> {
         let stored = lock(store).tip();
@@ -71,9 +73,15 @@ impl Reader {
             *reading = lock(replica).fork();
         }
         let state = reading.as_mut().ok_or_else(|| Unread::never("this validator cannot prove balances"))?;
-        let barrier = wanted.barrier.map(|(_, height)| height);
-        let chain = recent.chain(state.height(), stored, barrier).ok_or(Unread::NotYet)?;
-        let target = chain[0].head.settles;
+        let barrier = match wanted.barrier {
+            Some((_, height)) => Some(barrier(store, &recent.barrier(height).ok_or(Unread::NotYet)?)?),
+            None => None,
+        };
+        let (target, anchor) = match recent.anchor(state.height(), stored) {
+            Some(chain) => (chain[0].head.settles, anchor(store, &chain)?),
+            // The batch was long ago, and the blocks since carry none: the anchor that was kept of it still holds.
+            None => kept.filter(|(number, _)| (state.height()..=stored).contains(number)).ok_or(Unread::NotYet)?,
+        };
         for number in state.height() + 1..=target {
             let executed = lock(store).read(number).map_err(Unread::never);
             let executed = executed.and_then(|batch| state.execute(&batch).map_err(Unread::never));
@@ -85,22 +93,25 @@ impl Reader {
         let balance = state.prove(wanted.account, wanted.asset);
         drop(reading);
         let balance = balance.ok_or_else(|| Unread::never("there can be no such account, or no such asset"))?;
-        let anchor = anchor(store, &chain, barrier)?;
-        Ok(SettledProof { balance, anchor })
+        Ok(SettledProof { balance, anchor, barrier })
     }
 }
 
-/// The anchor of a chain of blocks; with the notes of the block at height `barrier`.
+/// The anchor of a chain of blocks.
 ///
 /// # Errors
 /// A store that cannot be read.
-pub fn anchor<V: Volume>(store: &SharedStore<V>, chain: &[Settled], barrier: Option<u64>) -> Result<Anchor, Unread> {
+pub fn anchor<V: Volume>(store: &SharedStore<V>, chain: &[Settled]) -> Result<Anchor, Unread> {
     let prove = |block: &Settled| match block.carries {
         Some(true) => lock(store).read(block.head.settles).map(|batch| block.head.prove(batch.as_bytes())),
-        _ => Ok(block.head.prove(&[])),
+        Some(false) => Ok(block.head.prove(&[])),
+        None => Err(StoreError::Missing { number: block.head.settles, first: 0, tip: 0 }),
     };
     let blocks = chain.iter().map(prove).collect::<Result<_, _>>().map_err(Unread::never)?;
-    let noted = chain.iter().position(|block| Some(block.head.height) == barrier);
-    let noted = noted.map(|at| (at as u8, chain[at].notes.clone()));
-    Ok(Anchor { chain: blocks, certificate: chain[0].certificate.clone().unwrap_or_default(), noted })
+    Ok(Anchor { chain: blocks, certificate: chain[0].certificate.clone().unwrap_or_default() })
+}
+
+fn barrier<V: Volume>(store: &SharedStore<V>, chain: &[Settled]) -> Result<Barrier, Unread> {
+    let notes = chain.last().map(|block| block.notes.clone()).unwrap_or_default();
+    Ok(Barrier { blocks: anchor(store, chain)?, notes })
 }

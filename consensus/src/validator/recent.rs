@@ -79,33 +79,32 @@ impl Recent {
         self.changed.notify_all();
     }
 
-    /// The blocks of an answer, newest first: from one that is signed itself and settles batch `settled` or a later one, but no later than
-    /// `stored`, down to the one that carries the batch, and to the one at height `barrier`. Of those that would do, the oldest if a barrier
-    /// is asked for, else the newest.
-    pub fn chain(&self, settled: u64, stored: u64, barrier: Option<u64>) -> Option<Vec<Settled>> {
+    /// An anchor's blocks, newest first, of the newest batch from `settled` to `stored` that has one: from the nearest block above the batch
+    /// that is signed itself down to the one that carries it.
+    pub fn anchor(&self, settled: u64, stored: u64) -> Option<Vec<Settled>> {
         let blocks = lock(&self.blocks);
-        let serves = |block: &&Settled| {
-            let (height, settles) = (block.head.height, block.head.settles);
-            let new = settles >= settled.max(1) && settles <= stored && barrier.is_none_or(|least| height >= least);
-            new && block.certificate.is_some()
-        };
-        let top = match barrier {
-            Some(_) => blocks.iter().find(serves)?,
-            None => blocks.iter().rfind(serves)?,
-        };
+        let serves = |settles: u64| settles >= settled.max(1) && settles <= stored;
+        let signed = |block: &&Settled| block.certificate.is_some() && serves(block.head.settles);
+        let newest = blocks.iter().rfind(signed)?.head.settles;
+        let top = blocks.iter().position(|block| block.certificate.is_some() && block.head.settles == newest)?;
         let mut chain = Vec::new();
-        let mut carried = false;
-        for block in blocks.iter().rev().skip_while(|block| block.head.height > top.head.height) {
-            carried |= block.carries?;
+        for block in blocks.range(..=top).rev().take(MAX_CHAIN) {
             chain.push(block.clone());
-            if carried && barrier.is_none_or(|least| block.head.height <= least) {
+            if block.carries? {
                 return Some(chain);
-            }
-            if chain.len() >= MAX_CHAIN {
-                return None;
             }
         }
         None
+    }
+
+    /// A barrier's blocks, newest first: from the nearest block above height `barrier` that is signed itself down to the one at that height.
+    pub fn barrier(&self, barrier: u64) -> Option<Vec<Settled>> {
+        let blocks = lock(&self.blocks);
+        let top = blocks.iter().position(|block| block.certificate.is_some() && block.head.height >= barrier)?;
+        let chain: Vec<Settled> =
+            blocks.range(..=top).rev().take_while(|block| block.head.height >= barrier).cloned().collect();
+        let whole = chain.len() <= MAX_CHAIN && chain.last().is_some_and(|block| block.head.height == barrier);
+        whole.then_some(chain)
     }
 
     /// The newest block that carries a batch and is signed itself.
@@ -136,20 +135,24 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_leads_from_signatures_to_the_batch_and_to_the_barrier() {
+    fn chains_lead_from_signatures_to_the_batch_and_to_the_barrier() {
         let recent = Recent::default();
-        assert_eq!(recent.chain(1, 9, None), None);
+        assert_eq!(recent.anchor(1, 9), None);
         recent.add(block(1, 1, true, Some(true)));
         recent.add(block(2, 2, false, Some(true)));
-        assert_eq!(heights(recent.chain(1, 9, None)), Some(vec![1]), "the second is not signed");
-        assert_eq!(recent.chain(2, 9, None), None);
+        assert_eq!(heights(recent.anchor(1, 9)), Some(vec![1]), "the second is not signed");
+        assert_eq!((recent.anchor(2, 9), recent.barrier(2)), (None, None));
         recent.add(block(3, 2, true, Some(false)));
-        recent.add(block(4, 3, true, Some(true)));
-        assert_eq!(heights(recent.chain(2, 2, None)), Some(vec![3, 2]), "over the third");
-        assert_eq!(heights(recent.chain(1, 9, None)), Some(vec![4]));
-        assert_eq!(heights(recent.chain(1, 9, Some(3))), Some(vec![3, 2]), "the oldest behind the barrier");
-        assert_eq!(heights(recent.chain(3, 9, Some(2))), Some(vec![4, 3, 2]), "down to the barrier");
-        assert_eq!(recent.chain(1, 9, Some(5)), None, "not settled yet");
+        for height in 4..200 {
+            recent.add(block(height, 2, true, Some(false)));
+        }
+        assert_eq!(heights(recent.anchor(1, 9)), Some(vec![3, 2]), "the nearest above it, however many follow");
+        assert_eq!(heights(recent.barrier(2)), Some(vec![3, 2]));
+        assert_eq!(heights(recent.barrier(150)), Some(vec![150]));
+        recent.add(block(200, 3, true, Some(true)));
+        assert_eq!(heights(recent.anchor(2, 2)), Some(vec![3, 2]));
+        assert_eq!(heights(recent.anchor(1, 9)), Some(vec![200]));
+        assert_eq!(recent.barrier(201), None, "not settled yet");
     }
 
     #[test]
@@ -157,11 +160,11 @@ mod tests {
         let recent = Recent::default();
         recent.add(block(7, 4, false, None));
         recent.add(block(8, 5, true, None));
-        assert_eq!(heights(recent.chain(1, 5, None)), Some(vec![8]));
+        assert_eq!(heights(recent.anchor(1, 5)), Some(vec![8]));
         recent.add(block(7, 4, true, Some(true)));
-        assert_eq!(heights(recent.chain(4, 4, None)), Some(vec![7]), "more is known of it now");
+        assert_eq!(heights(recent.anchor(4, 4)), Some(vec![7]), "more is known of it now");
         recent.add(block(12, 9, true, Some(false)));
-        assert_eq!(recent.chain(1, 9, None), None);
+        assert_eq!(recent.anchor(1, 9), None);
         for height in 13..13 + 2 * KEPT as u64 {
             recent.add(block(height, 9, true, Some(false)));
         }

@@ -63,6 +63,15 @@ pub trait Node: Send + Sync + 'static {
     /// Why it cannot be answered.
     fn anchor(&self) -> Result<Vec<u8>, String>;
 
+    /// A piece of a snapshot, of the newest for number 0, from an offset on: its number, the length of all, the bytes.
+    ///
+    /// # Errors
+    /// Why it cannot be answered.
+    fn snapshot(&self, number: u64, offset: u64) -> Result<(u64, u64, Vec<u8>), String>;
+
+    /// How long the newest batches took: see [`Answer::Timings`].
+    fn timings(&self) -> Vec<(u64, u32)>;
+
     /// Why settlement has stopped, if it has.
     fn fault(&self) -> Option<String>;
 
@@ -198,6 +207,11 @@ fn serve(stream: &TcpStream, identity: &Identity, node: &dyn Node, stop: &Atomic
                 let patience = Duration::from_millis(millis.into()).min(MAX_WAIT);
                 node.read(account, asset, note, patience).map_or_else(Answer::No, Answer::Proof)
             }
+            Request::Snapshot { number, offset } => match node.snapshot(number, offset) {
+                Ok((number, total, bytes)) => Answer::Piece { number, total, bytes },
+                Err(why) => Answer::No(why),
+            },
+            Request::Timings => Answer::Timings(node.timings()),
             Request::Anchor => node.anchor().map_or_else(Answer::No, Answer::Proof),
         };
         answer.write(&mut writer)?;

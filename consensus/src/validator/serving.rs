@@ -128,6 +128,14 @@ impl Node for Handle {
         Self::anchor(self).map(|anchor| anchor.encode())
     }
 
+    fn snapshot(&self, number: u64, offset: u64) -> Result<(u64, u64, Vec<u8>), String> {
+        Self::snapshot_piece(self, number, offset).map_err(|error| error.to_string())
+    }
+
+    fn timings(&self) -> Vec<(u64, u32)> {
+        Self::timings(self)
+    }
+
     fn fault(&self) -> Option<String> {
         Self::fault(self).map(|fault| fault.to_string())
     }

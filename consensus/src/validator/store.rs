@@ -7,7 +7,8 @@
 //!   disk then holds is not known until the next open.
 //! - [`Store::open`] reads and checks every byte. A torn tail, which only an unacknowledged append can leave, is cut; anything else
 //!   that does not verify stops the start with file and offset (see [`super::segment`] for how the two are told apart).
-//! - Segments are never removed here: retention belongs to whoever keeps the archive.
+//! - Segments are removed only where they are asked to be ([`Store::prune`]): then the store begins later than with batch 1, and somebody
+//!   else must know the state there.
 //!
 //! Memory: 4 bytes a batch. Disk: 52 bytes a batch above its own.
 
@@ -59,10 +60,12 @@ pub enum StoreError {
         found: u64,
     },
     /// A batch that is not in the store.
-    #[error("batch {number} is not in the store, which holds 1 to {tip}")]
+    #[error("batch {number} is not in the store, which holds {first} to {tip}")]
     Missing {
         /// The number asked for.
         number: u64,
+        /// The first number stored.
+        first: u64,
         /// The last number stored.
         tip: u64,
     },
@@ -71,7 +74,7 @@ pub enum StoreError {
     Failed,
 }
 
-/// Finalized batches 1 to [`Store::tip`].
+/// Finalized batches [`Store::first`] to [`Store::tip`].
 pub struct Store<V: Volume = Directory> {
     volume: V,
     shard: u16,
@@ -105,21 +108,33 @@ impl<V: Volume> Store<V> {
     }
 
     fn open_with(volume: V, shard: u16, segment_bytes: u64) -> Result<Self, StoreError> {
+        Self::open_from(volume, shard, segment_bytes, 1)
+    }
+
+    /// As [`Store::open`], where the state is known after a batch `known`: what comes before that batch need not be there.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_behind(volume: V, shard: u16, known: u64) -> Result<Self, StoreError> {
+        Self::open_from(volume, shard, SEGMENT_BYTES, known.max(1))
+    }
+
+    fn open_from(volume: V, shard: u16, segment_bytes: u64, begins_by: u64) -> Result<Self, StoreError> {
         let mut store = Self { volume, shard, segments: Vec::new(), segment_bytes, failed: false };
         let names = store.volume.list().map_err(|source| store.io("list", "", source))?;
         let mut firsts: Vec<u64> = names.iter().filter_map(|name| segment::first_of(name)).collect();
         firsts.sort_unstable();
         let last = firsts.last().copied();
-        for first in firsts {
-            store.load(first, Some(first) == last)?;
+        for (at, first) in firsts.into_iter().enumerate() {
+            let expected = if at == 0 { first.min(begins_by) } else { store.tip() + 1 };
+            store.load(first, expected, Some(first) == last)?;
         }
         Ok(store)
     }
 
     /// Checks one segment and takes it in.
-    fn load(&mut self, first: u64, is_last: bool) -> Result<(), StoreError> {
+    fn load(&mut self, first: u64, expected: u64, is_last: bool) -> Result<(), StoreError> {
         let name = segment::name(first);
-        let expected = self.tip() + 1;
         if first != expected {
             return Err(self.corrupt(&name, 0, format!("batches from {expected} are missing before this segment")));
         }
@@ -164,6 +179,43 @@ impl<V: Volume> Store<V> {
     /// Number of the last batch stored; 0 if there is none.
     pub fn tip(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.next() - 1)
+    }
+
+    /// Number of the first batch stored; 1 if there is none yet.
+    pub fn first(&self) -> u64 {
+        self.segments.first().map_or(1, |segment| segment.first)
+    }
+
+    /// Bytes of all segments.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    /// Lets go of segments that hold nothing but batches before `number`; the last segment always stays.
+    ///
+    /// # Errors
+    /// A disk that fails. What was removed is removed.
+    pub fn prune(&mut self, number: u64) -> Result<(), StoreError> {
+        while self.segments.len() > 1 && self.segments[0].next() <= number {
+            let name = self.segments[0].name.clone();
+            self.volume.remove(&name).map_err(|source| self.io("remove", &name, source))?;
+            self.segments.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Begins anew with this batch, which the caller knows to be final, and after which he knows the state: all others go. After a crash on
+    /// the way some of them are still there, and the caller does it again.
+    ///
+    /// # Errors
+    /// A disk that fails.
+    pub fn begin_with(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        while let Some(segment) = self.segments.pop() {
+            self.volume.remove(&segment.name).map_err(|source| self.io("remove", &segment.name, source))?;
+        }
+        let stored = self.append_entry(batch);
+        self.failed = stored.is_err();
+        stored
     }
 
     /// Adds the next batch; it is durable on return.
@@ -231,9 +283,8 @@ impl<V: Volume> Store<V> {
     }
 
     fn entry_header(&self, number: u64) -> Result<(&str, u64, EntryHeader), StoreError> {
-        let missing = StoreError::Missing { number, tip: self.tip() };
-        if number == 0 || number > self.tip() {
-            return Err(missing);
+        if number < self.first() || number > self.tip() {
+            return Err(StoreError::Missing { number, first: self.first(), tip: self.tip() });
         }
         let at = self.segments.partition_point(|segment| segment.first <= number) - 1;
         let segment = &self.segments[at];

@@ -14,6 +14,8 @@
 //! | metrics | 7 | | text | 107, text |
 //! | read | 8, account u32, asset u16, with a note u8 (0 or 1), the note (32; zeros without), milliseconds u32 | | gap | 108, expected u64 |
 //! | anchor | 9 | | no | 109, text: it cannot be answered, for now or here |
+//! | snapshot | 10, number u64 (0: the newest), offset u64 | | piece | 111, number u64, length of all u64, the bytes |
+//! | timings | 11 | | timings | 112, for each batch: number u64, microseconds from offered to final u32 |
 //! | | | | proof | 110, a [`SettledProof`](crate::proof::settled::SettledProof), or an [`Anchor`](crate::proof::anchor::Anchor) |
 //!
 //! Offers are signed by the gateway already. A tip is signed by the validator, so that nobody in between can say that something is
@@ -138,6 +140,15 @@ pub enum Request<'a> {
     },
     /// Proof of the newest batch that is final.
     Anchor,
+    /// A piece of a snapshot.
+    Snapshot {
+        /// Of which batch; 0: the newest.
+        number: u64,
+        /// Bytes before the piece.
+        offset: u64,
+    },
+    /// How long the newest batches took.
+    Timings,
 }
 
 /// What is answered.
@@ -163,6 +174,17 @@ pub enum Answer {
     No(String),
     /// A proof's bytes.
     Proof(Vec<u8>),
+    /// A piece of a snapshot.
+    Piece {
+        /// Of which batch.
+        number: u64,
+        /// Bytes of the whole.
+        total: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+    },
+    /// How long the newest batches took: number, microseconds from the gateway's offer to final and durable, by the validator's clock.
+    Timings(Vec<(u64, u32)>),
 }
 
 fn bad(what: &str) -> io::Error {
@@ -227,6 +249,8 @@ impl<'a> Request<'a> {
                 write_frame(to, 8, &[&account, &asset, &[note.is_some().into()], &note.unwrap_or_default(), &millis])
             }
             Self::Anchor => write_frame(to, 9, &[]),
+            Self::Snapshot { number, offset } => write_frame(to, 10, &[&number.to_le_bytes(), &offset.to_le_bytes()]),
+            Self::Timings => write_frame(to, 11, &[]),
         }
     }
 
@@ -252,6 +276,10 @@ impl<'a> Request<'a> {
             (7, []) => Ok(Self::Metrics),
             (8, bytes) => Self::parse_read(bytes),
             (9, []) => Ok(Self::Anchor),
+            (10, bytes) if bytes.len() == 16 => {
+                Ok(Self::Snapshot { number: number(&bytes[..8])?, offset: number(&bytes[8..])? })
+            }
+            (11, []) => Ok(Self::Timings),
             _ => Err(bad("no request of this protocol")),
         }
     }
@@ -296,6 +324,16 @@ impl Answer {
             Self::Gap(expected) => write_frame(to, 108, &[&expected.to_le_bytes()]),
             Self::No(why) => write_frame(to, 109, &[shorten(why)]),
             Self::Proof(bytes) => write_frame(to, 110, &[bytes]),
+            Self::Piece { number, total, bytes } => {
+                write_frame(to, 111, &[&number.to_le_bytes(), &total.to_le_bytes(), bytes])
+            }
+            Self::Timings(timings) => {
+                let bytes: Vec<u8> = timings
+                    .iter()
+                    .flat_map(|(number, micros)| number.to_le_bytes().into_iter().chain(micros.to_le_bytes()))
+                    .collect();
+                write_frame(to, 112, &[&bytes])
+            }
         }
     }
 
@@ -329,6 +367,21 @@ impl Answer {
             108 => Self::Gap(number(buffer)?),
             109 => Self::No(text(buffer)),
             110 => Self::Proof(std::mem::take(buffer)),
+            111 => {
+                let (head, bytes) = buffer.split_at_checked(16).ok_or_else(short)?;
+                Self::Piece { number: number(&head[..8])?, total: number(&head[8..])?, bytes: bytes.to_vec() }
+            }
+            112 => {
+                let (timings, rest) = buffer.as_chunks::<12>();
+                if !rest.is_empty() {
+                    return Err(short());
+                }
+                let timing = |bytes: &[u8; 12]| {
+                    let micros = u32::from_le_bytes(bytes[8..].try_into().expect("four bytes"));
+                    (u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")), micros)
+                };
+                Self::Timings(timings.iter().map(timing).collect())
+            }
             _ => return Err(bad("no answer of this protocol")),
         })
     }

@@ -74,7 +74,12 @@ pub fn run(args: &KeysArgs) -> Result<(), Failure> {
          shard = {shard}\n"
     );
     for (index, key) in keys.iter().enumerate() {
-        let _ = write!(members, "\n[[member]]\nkey = \"{key}\"\naddress = \"{}\"\n", at(0, index));
+        let _ = write!(
+            members,
+            "\n[[member]]\nkey = \"{key}\"\naddress = \"{}\"\nserve = \"{}\"\n",
+            at(0, index),
+            at(1, index)
+        );
         let _ = write!(known, "\n[[member]]\nkey = \"{key}\"\nserve = \"{}\"\n", at(1, index));
         let _ = write!(named, "[[settlement.validator]]\nkey = \"{key}\"\naddress = \"{}\"\n", at(1, index));
     }
@@ -94,6 +99,10 @@ pub fn run(args: &KeysArgs) -> Result<(), Failure> {
              # How long a leader may take to propose, and a view to be certified, before the next leader's turn.\n\
              leader_timeout_ms = 1000\n\
              certification_timeout_ms = 2000\n\
+             # Batches between two snapshots of the state; 0: none. Whoever is further behind than its peers remember begins with theirs.\n\
+             snapshot_every_batches = 1000\n\
+             # Whether batches before the last snapshot but one stay on disk; if not, they go, 64 MiB at a time.\n\
+             keep_all_batches = false\n\
              {members}"
         );
         write_new(&dir.join(format!("validator-{number}.toml")), &text)?;

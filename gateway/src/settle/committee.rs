@@ -357,6 +357,12 @@ mod tests {
         fn anchor(&self) -> Result<Vec<u8>, String> {
             Err("it keeps no blocks".into())
         }
+        fn snapshot(&self, number: u64, _: u64) -> Result<(u64, u64, Vec<u8>), String> {
+            Err(format!("no snapshot {number}"))
+        }
+        fn timings(&self) -> Vec<(u64, u32)> {
+            Vec::new()
+        }
         fn fault(&self) -> Option<String> {
             None
         }

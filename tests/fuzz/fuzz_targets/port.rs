@@ -56,14 +56,15 @@ fn answers(bytes: &[u8]) {
 fn proof(bytes: &[u8]) {
     if let Ok(anchor) = Anchor::decode(bytes) {
         assert_eq!(anchor.encode(), bytes);
-        assert!(anchor.verify(Some(&[0; 32]), |_, _| false).is_err());
+        assert!(anchor.verify(|_, _| false).is_err());
         // Whatever stands in it, and whoever has signed it, it is judged.
-        let _ = anchor.verify(Some(&[0; 32]), |_, _| true);
+        let _ = anchor.verify(|_, _| true);
     }
     let Ok(proof) = SettledProof::decode(bytes) else { return };
     assert_eq!(proof.encode(), bytes);
     let (account, asset) = (proof.balance.account, proof.balance.asset);
-    let question = Question { shard: 0, account, asset, note: None, at_least: 0 };
+    let note = proof.barrier.as_ref().map(|barrier| barrier.notes.first().copied().unwrap_or_default());
+    let question = Question { shard: 0, account, asset, note, at_least: 0 };
     let refused = proof.verify(&question, |_, _| false);
     assert!(matches!(refused, Err(ProofError::NotCertified | ProofError::NoBlock(_))), "{refused:?}");
     let _ = proof.verify(&question, |_, _| true);

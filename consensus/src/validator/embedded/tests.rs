@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::super::executor::Executor;
 use super::super::replica::Refusal;
+use super::super::store::Store;
 use super::super::testing::{Credulous, Gateway, Ledger, SHARD, record};
 use super::*;
 use crate::batch::{Header, SigningKey};

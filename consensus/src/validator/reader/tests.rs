@@ -53,7 +53,7 @@ fn balances_are_read_with_proof_and_behind_a_barrier_over_restarts() {
         let read = trust.read(at, &question(Some(note)), PATIENCE).expect("a barrier");
         assert_eq!(read.at.header.number, venue.sealed(), "everything that was final when it was asked");
         assert_eq!(read.balance, venue.balance(3, 1));
-        assert!(read.at.barrier.is_some_and(|height| height <= read.at.height), "{:?}", read.at);
+        assert!(read.at.barrier.is_some_and(|behind| behind.settles <= venue.sealed()), "{:?}", read.at);
         // The same proof does for nobody else's question.
         let again = trust.check(&question(Some([99; 32])), read.proof.clone());
         assert_eq!(again, Err(ProofError::NoBarrier));
@@ -107,6 +107,12 @@ impl Node for Liar {
     }
     fn anchor(&self) -> Result<Vec<u8>, String> {
         Err("no anchor".into())
+    }
+    fn snapshot(&self, number: u64, _: u64) -> Result<(u64, u64, Vec<u8>), String> {
+        Err(format!("no snapshot {number}"))
+    }
+    fn timings(&self) -> Vec<(u64, u32)> {
+        Vec::new()
     }
     fn fault(&self) -> Option<String> {
         None

@@ -49,8 +49,8 @@ fn what_is_appended_is_read_back_after_any_number_of_opens() {
         assert_eq!(store.read(number).expect("stored"), batch(number));
         assert_eq!(store.digest(number).expect("stored"), *batch(number).digest());
     }
-    assert!(matches!(store.read(0), Err(StoreError::Missing { number: 0, tip: 23 })));
-    assert!(matches!(store.read(24), Err(StoreError::Missing { number: 24, tip: 23 })));
+    assert!(matches!(store.read(0), Err(StoreError::Missing { number: 0, tip: 23, .. })));
+    assert!(matches!(store.read(24), Err(StoreError::Missing { number: 24, tip: 23, .. })));
 }
 
 #[test]
@@ -273,4 +273,27 @@ fn after_a_failed_sync_nothing_is_taken() {
     let mut store = Store::open_with(volume, SHARD, SMALL_SEGMENT).expect("opens");
     assert_eq!(store.tip(), 1);
     store.append(&batch(2)).expect("appends");
+}
+
+/// What is pruned goes by segments, and the store opens only for who knows the state where it begins.
+#[test]
+fn what_was_before_a_known_state_may_go_and_another_beginning_may_come() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fill(dir.path(), 23);
+    let mut store = open(dir.path()).expect("opens");
+    store.prune(15).expect("prunes");
+    let first = store.first();
+    assert!(first > 1 && first <= 15, "begins with {first}");
+    assert_eq!(store.read(first).expect("stored"), batch(first));
+    assert!(matches!(store.read(first - 1), Err(StoreError::Missing { .. })));
+    assert!(open(dir.path()).is_err(), "nobody knows what was before");
+    let open_from =
+        |known| Store::open_from(Directory::open(dir.path()).expect("a directory"), SHARD, SMALL_SEGMENT, known);
+    assert!(open_from(first - 1).is_err(), "what is known ends too early");
+    let mut store = open_from(first).expect("opens");
+    assert_eq!(store.tip(), 23);
+    store.begin_with(&batch(40)).expect("another beginning");
+    store.append(&batch(41)).expect("appends");
+    let store = open_from(40).expect("opens");
+    assert_eq!((store.first(), store.tip(), store.read(40).expect("stored")), (40, 41, batch(40)));
 }

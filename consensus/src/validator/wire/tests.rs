@@ -14,6 +14,8 @@ fn requests() -> Vec<Request<'static>> {
         Request::Read { account: 70_000, asset: 2, note: None, millis: 5 },
         Request::Read { account: 1, asset: 300, note: Some([9; 32]), millis: u32::MAX },
         Request::Anchor,
+        Request::Snapshot { number: 3, offset: 1 << 40 },
+        Request::Timings,
     ]
 }
 
@@ -31,7 +33,7 @@ fn every_request_reads_back_and_no_shorter_or_longer_one_does() {
         }
         content.push(0);
         assert!(grows || Request::parse(kind, &content).is_err(), "{request:?} and a byte");
-        for kind in [0, 11, 100, 255] {
+        for kind in [0, 12, 100, 255] {
             assert!(Request::parse(kind, &content).is_err());
         }
     }
@@ -48,4 +50,25 @@ fn a_read_has_one_encoding() {
         other[at] = value;
         assert!(Request::parse(8, &other[5..]).is_err(), "byte {at}");
     }
+}
+
+#[test]
+fn answers_read_back() {
+    let answers = [
+        Answer::Taken,
+        Answer::Gap(7),
+        Answer::No("not now".into()),
+        Answer::Proof(vec![1, 2, 3]),
+        Answer::Piece { number: 5, total: 1 << 33, bytes: vec![9; 100] },
+        Answer::Piece { number: 5, total: 0, bytes: Vec::new() },
+        Answer::Timings(vec![(1, 2), (u64::MAX, u32::MAX)]),
+        Answer::Timings(Vec::new()),
+    ];
+    for answer in answers {
+        let mut bytes = Vec::new();
+        answer.write(&mut bytes).expect("memory");
+        assert_eq!(Answer::read(&mut bytes.as_slice(), &mut Vec::new()).expect("its own bytes"), answer);
+    }
+    let odd = [&14u32.to_le_bytes()[..], &[112], &[0; 13]].concat();
+    assert!(Answer::read(&mut odd.as_slice(), &mut Vec::new()).is_err());
 }

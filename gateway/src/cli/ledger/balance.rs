@@ -158,7 +158,7 @@ mod engine {
                 last_seq: format!("{:#018x}", header.last_seq),
                 root: hex(&header.next_root),
                 block_height: reading.at.height,
-                barrier_height: reading.at.barrier,
+                barrier_height: reading.at.barrier.map(|behind| behind.height),
                 validator: None,
                 committee: trust.keys.len(),
                 bytes: reading.proof.len(),

@@ -1,10 +1,12 @@
 //! `wirebook ledger`: balances, history and proofs, from a journal that is re-executed; transfers, through a running
 //! venue; what is settled, from a validator.
 
+mod backup;
 mod balance;
 mod books;
 mod committee;
 mod prove;
+mod reliability;
 mod settled;
 mod transfer;
 
@@ -17,7 +19,8 @@ use super::failure::Failure;
 /// Balances, their history, proofs of them, transfers, and what validators have settled
 ///
 /// From the validators, believed because a quorum has signed it: balance, check. From one validator, as it says: tip, wait, batch,
-/// certificate, metrics. From a venue's journal at hand, re-executed: balances, history, prove. Through a running venue: transfer.
+/// certificate, metrics. From all of them: reliability. Of a validator's own directory: backup, restore. From a venue's journal at hand,
+/// re-executed: balances, history, prove. Through a running venue: transfer.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -28,6 +31,8 @@ Examples:
   wirebook ledger transfer --admin wirebook-data/admin.sock book 17 0 2 1 5000
   wirebook ledger tip --validator 127.0.0.1:9300
   wirebook ledger balance 2 1 --committee committee/committee.toml
+  wirebook ledger reliability --committee committee/committee.toml --within 50
+  wirebook ledger backup --dir committee/validator-1 --to validator-1.backup
 
 Exit codes: 0 done and right; 1 ran, and found what it looks for (a broken journal, a proof that does not hold, a transfer that is \
 refused, what a validator does not hold); 2 bad use or bad input.")]
@@ -49,6 +54,9 @@ enum LedgerCommand {
     Batch(settled::BatchArgs),
     Certificate(settled::CertificateArgs),
     Metrics(settled::MetricsArgs),
+    Reliability(reliability::ReliabilityArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
 }
 
 /// Runs the command.
@@ -68,6 +76,9 @@ pub fn run(args: &LedgerArgs) -> Result<(), Failure> {
         LedgerCommand::Batch(args) => settled::batch(args),
         LedgerCommand::Certificate(args) => settled::certificate(args),
         LedgerCommand::Metrics(args) => settled::metrics(args),
+        LedgerCommand::Reliability(args) => reliability::reliability(args),
+        LedgerCommand::Backup(args) => backup::backup(args),
+        LedgerCommand::Restore(args) => backup::restore(args),
     }
 }
 

@@ -27,6 +27,10 @@ struct Raw {
     leader_timeout_ms: u64,
     #[serde(default = "certification_ms")]
     certification_timeout_ms: u64,
+    #[serde(default = "snapshot_every")]
+    snapshot_every_batches: u64,
+    #[serde(default)]
+    keep_all_batches: bool,
     #[serde(rename = "member")]
     members: Vec<RawMember>,
 }
@@ -36,6 +40,11 @@ struct Raw {
 struct RawMember {
     key: String,
     address: String,
+    serve: Option<String>,
+}
+
+fn snapshot_every() -> u64 {
+    1_000
 }
 
 fn leader_ms() -> u64 {
@@ -53,6 +62,8 @@ pub struct Member {
     pub key: [u8; 32],
     /// Where it listens for its peers.
     pub address: SocketAddr,
+    /// Where it serves, if that is known.
+    pub serve: Option<SocketAddr>,
 }
 
 /// A checked configuration.
@@ -74,6 +85,10 @@ pub struct Config {
     pub leader_timeout: Duration,
     /// How long a view may take.
     pub certification_timeout: Duration,
+    /// Batches between two snapshots; 0: none are made.
+    pub snapshot_every_batches: u64,
+    /// Whether batches stay that snapshots make superfluous.
+    pub keep_all_batches: bool,
     /// All members, itself too.
     pub members: Vec<Member>,
 }
@@ -112,7 +127,9 @@ impl Config {
         }
         let member = |(at, member): (usize, &RawMember)| {
             let (key_field, address_field) = (format!("member[{at}].key"), format!("member[{at}].address"));
-            Ok(Member { key: key(&key_field, &member.key)?, address: address(&address_field, &member.address)? })
+            let serve_field = format!("member[{at}].serve");
+            let serve = member.serve.as_deref().map(|text| address(&serve_field, text)).transpose()?;
+            Ok(Member { key: key(&key_field, &member.key)?, address: address(&address_field, &member.address)?, serve })
         };
         Ok(Self {
             shard: raw.shard,
@@ -123,6 +140,8 @@ impl Config {
             metrics: raw.metrics.as_deref().map(|text| address("metrics", text)).transpose()?,
             leader_timeout: Duration::from_millis(times.0),
             certification_timeout: Duration::from_millis(times.1),
+            snapshot_every_batches: raw.snapshot_every_batches,
+            keep_all_batches: raw.keep_all_batches,
             members: raw.members.iter().enumerate().map(member).collect::<Result<_, _>>()?,
         })
     }

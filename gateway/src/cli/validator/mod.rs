@@ -56,7 +56,7 @@ mod engine {
 
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
-    use tracing::{error, info};
+    use tracing::{error, info, warn};
     use wirebook_settlement::execute::MachineExecutor;
     use wirebook_settlement::validator::embedded;
     use wirebook_settlement::validator::serving::Serving;
@@ -73,14 +73,22 @@ mod engine {
             config.members.iter().map(|member| embedded::Member { key: member.key, address: member.address }).collect();
         let of = members.len();
         let timing = embedded::Timing { leader: config.leader_timeout, certification: config.certification_timeout };
+        let own = config.serve;
+        let peers = config.members.iter().filter_map(|member| member.serve).filter(|serve| *serve != own).collect();
         let node = embedded::Config {
             timing,
+            keeping: embedded::Keeping {
+                every_batches: config.snapshot_every_batches,
+                all_batches: config.keep_all_batches,
+            },
+            peers,
             membership: embedded::Membership::Committee { listen: config.listen, members },
             ..embedded::Config::alone(config.dir.clone(), config.shard, config.gateway)
         };
         let serving = Serving::start(node, MachineExecutor::new(config.shard), config.serve, config.metrics)
             .map_err(|error| Failure::bad(format!("the validator cannot start: {error}")))?;
         let begun = serving.handle().finalized();
+        let mut told = Vec::new();
         info!(
             key = %hex(&serving.handle().public_key()),
             height = begun.height,
@@ -93,6 +101,12 @@ mod engine {
             Signals::new([SIGINT, SIGTERM]).map_err(|error| Failure::bad(format!("no signals: {error}")))?;
         eprintln!("serving on {}", serving.address().expect("it is served"));
         loop {
+            for what in serving.handle().told() {
+                if !told.contains(&what) {
+                    warn!("{what}");
+                    told.push(what);
+                }
+            }
             if let Some(signal) = signals.pending().next() {
                 info!(signal, "asked to stop");
                 break;
