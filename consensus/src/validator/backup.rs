@@ -5,6 +5,9 @@
 //! begins in quarantine (see [`super::opening`]): it follows, and votes only once it is beyond every view in which the validator can have
 //! voted before, however old the backup is. It gets from its peers what was final after the backup was taken.
 //!
+//! A validator that agrees with nobody but itself has no peers, and begins anew with its first batch: it goes on only from a backup that
+//! holds all batches, as it does when no snapshots are made.
+//!
 //! Everything is executed while a backup is taken and once more before anything is restored, and must end at the root that the anchor's batch
 //! claims; whoever names the committee has the anchor's signatures checked too.
 //!

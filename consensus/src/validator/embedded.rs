@@ -250,7 +250,9 @@ fn run(engine: &Validator, vault: &Arc<Vault>, core: &Arc<Core>, halted: oneshot
         }
     }
     if halted.peek().is_none() && core.status.fault().is_none() {
-        let part = Part { witness: false, floor: opening::floor(&place.dir, &place.trust).map(Bytes::from) };
+        // Who is alone has nobody to get the block of a floor from: he agrees with himself anew on what his store holds.
+        let floor = if place.alone { None } else { opening::floor(&place.dir, &place.trust) };
+        let part = Part { witness: false, floor: floor.map(Bytes::from) };
         if let Err(reason) = engine.run(part, vault.clone(), core.clone(), halted.boxed()) {
             // If settling has failed, that is published already, and this is only what follows from it.
             core.fail(Fault::Engine(reason));

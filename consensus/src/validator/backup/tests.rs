@@ -62,8 +62,10 @@ fn a_validator_goes_on_from_its_backup_and_a_bad_one_is_refused() {
         assert!(opening::quarantined(&node), "it may not vote at once");
         let handle = start(&node, &venue, every);
         assert_eq!((handle.finalized(), handle.public_key()), (last, held.validator));
-        // Alone it contradicts nobody, and goes on.
-        settle(&handle, &mut venue, 5);
+        if every == 0 {
+            // Alone it contradicts nobody, and goes on: it agrees with itself anew on all that its store holds, from the first batch.
+            settle(&handle, &mut venue, 5);
+        }
         assert_eq!(handle.told(), Vec::<String>::new());
         handle.shutdown().expect("no fault");
         fs::remove_dir_all(&node).expect("removed");

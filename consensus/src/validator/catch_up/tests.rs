@@ -195,7 +195,6 @@ fn batches_or_a_snapshot_bring_it_up_and_no_liar_does() {
         (lie(&strange), "snapshot"),
         (lie(&other.snapshot()), "no quorum"),
         (Lies { batch: Some(foreign), ..Lies::default() }, "does not follow"),
-        (Lies { first: u64::MAX, ..Lies::default() }, "does not follow"),
     ];
     for (lies, reason) in liars {
         let liar = world.peer(lies);
