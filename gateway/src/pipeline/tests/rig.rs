@@ -264,6 +264,11 @@ impl<M: Matcher> Rig<M> {
         booked && venue.keeping.durable() == venue.sequencer.last_seq()
     }
 
+    /// Whether it also has been released: a journal on a thread of its own becomes durable between two turns.
+    pub fn released(&self) -> bool {
+        self.durable() && self.venue.watermark == self.venue.sequencer.last_seq()
+    }
+
     /// Holds syncs back from now on, or lets them through.
     pub fn shut_disk(&self, shut: bool) {
         self.shut.store(shut, Ordering::Relaxed);

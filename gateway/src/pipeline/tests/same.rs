@@ -191,7 +191,7 @@ fn at_any_lag_the_records_say_what_clients_were_told() {
             }
             assert_eq!(most > 0, way != Way::Inline, "seed {seed}, {way:?}: nothing was ever under way");
             run.quiet();
-            run.until("durable", |run| run.rig.durable());
+            run.until("released", |run| run.rig.released());
             let left = run.follows().unwrap_or_else(|what| panic!("seed {seed}, {way:?}: {what} differs"));
             assert!(left.fills > 50, "seed {seed}, {way:?}: {} fills", left.fills);
         }
@@ -240,7 +240,7 @@ fn an_unfair_matcher_is_found_out() {
             run.quiet();
             run.read(2, &offer(1, 10));
             run.quiet();
-            run.until("durable", |run| run.rig.durable());
+            run.until("released", |run| run.rig.released());
             assert_eq!(run.rig.venue.books().fills(), 1);
             match run.follows() {
                 Ok(_) => assert!(!planted, "{way:?}: an unfair fill is believed"),
