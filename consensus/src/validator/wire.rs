@@ -348,6 +348,7 @@ impl Answer {
         let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).map_err(|_| short());
         Ok(match kind {
             101 => Self::Tip(Tip::decode(buffer).ok_or_else(short)?),
+            102 | 103 if !buffer.is_empty() => return Err(short()),
             102 => Self::Taken,
             103 => Self::Full,
             104 => Self::Refused(text(buffer)),

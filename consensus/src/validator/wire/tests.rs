@@ -71,4 +71,8 @@ fn answers_read_back() {
     }
     let odd = [&14u32.to_le_bytes()[..], &[112], &[0; 13]].concat();
     assert!(Answer::read(&mut odd.as_slice(), &mut Vec::new()).is_err());
+    for kind in [102, 103] {
+        let trailing = [2, 0, 0, 0, kind, 0];
+        assert!(Answer::read(&mut trailing.as_slice(), &mut Vec::new()).is_err(), "{kind} and a byte");
+    }
 }
